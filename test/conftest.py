@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from golden_set import GoldenSet, available_sets, golden_set
+
+
+@pytest.fixture(params=available_sets(), ids=lambda folder: folder.parent.name, scope="session")
+def golden(request: pytest.FixtureRequest) -> GoldenSet:
+    """Golden data: the small set in test/golden and, where present, the folder named by TRDIMP_GOLDEN."""
+    folder: Path = request.param
+    return golden_set(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    """Tests run as the tracker does; those that differentiate switch it on themselves."""
+    with torch.no_grad():
+        yield

@@ -1,0 +1,93 @@
+"""Cut the small golden set in this folder from the full one: `python test/golden/make_small_set.py FULL_FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+FRAMES = 8
+RUNS = ("track_trdimp_options", "track_trdimp_vot")
+KEPT = (
+    r"prroi_pool/[acde]/", r"backbone/224/", r"clf_feature/224/", r"instance_l2norm/", r"transformer/small/", r"label/",
+    r"optimizer/", r"localize/", r"window/", r"memory/(learning|min|fast_small|lr1|small)", r"geometry/", r"augment/",
+    r"sample_patch/(imageB|cases|coords|patch_)", r"train/(kl|hinge)",
+)  # fmt: skip
+MAX_NUMBERS = 8_000
+"""A larger output is thinned along its first dimensions."""
+
+PER_FRAME = (
+    "box", "max_score", "flag", "scale_ind", "pos", "target_sz", "target_scale", "sample_pos", "sample_scale",
+    "search_box", "scores", "num_stored", "tf_memory", "replace_ind", "sample_weights", "train_box", "filter_norm",
+    "filter_probe", "forced_scores_absdiff",
+)  # fmt: skip
+OF_RUN = (
+    "init_box", "init_shifts", "init_target_boxes", "init_target_scale", "init_base_target_sz", "init_scale_bounds",
+    "config", "preset", "overrides", "init_filter", "init_mod3", "init_mod4", "init_samples", "init_x_clf",
+)  # fmt: skip
+
+
+def small_run(path: Path) -> dict[str, np.ndarray]:
+    run = np.load(path)
+    small = {key: run[key][: FRAMES - 1] for key in PER_FRAME} | {key: run[key] for key in OF_RUN}
+    small["free_horizon"] = np.minimum(run["free_horizon"], FRAMES)
+    small["frames"] = np.array(FRAMES)
+    for key in ("init_samples", "init_x_clf"):
+        small[key] = small[key][:2]
+    return small
+
+
+def small_cases(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Keep the crop cases of the images that are kept, and renumber their patches: new key -> old key."""
+    cases = json.loads(str(arrays["sample_patch/cases"]))
+    kept = [index for index, case in enumerate(cases) if f"sample_patch/image{case['image']}" in arrays]
+    renumbered = {f"sample_patch/patch_{new:02d}": f"sample_patch/patch_{old:02d}" for new, old in enumerate(kept)}
+    patches = {new + end: arrays[old + end] for new, old in renumbered.items() for end in ("", ".stats")}
+    arrays = {key: value for key, value in arrays.items() if not key.startswith("sample_patch/patch")}
+    arrays["sample_patch/cases"] = np.array(json.dumps([cases[index] for index in kept]))
+    arrays["sample_patch/coords"] = arrays["sample_patch/coords"][kept]
+    return arrays | patches, renumbered
+
+
+def main(full: Path) -> None:
+    table = dict(re.findall(r"^\| `([^`]+)` (\|.*\|)$", (full / "README.md").read_text(), re.M))
+    everything = np.load(full / "modules.npz")
+    arrays = {key: everything[key] for key in everything.files if re.match("|".join(KEPT), key)}
+    arrays, renumbered = small_cases(arrays)
+    rows = []
+    for key in list(arrays):
+        source = renumbered.get(key.removesuffix(".stats"), key.removesuffix(".stats"))
+        cells = table[source + (".stats" if key.endswith(".stats") else "")]
+        stored = re.search(r"stored \[([0-9:, ]+)\]", cells)
+        value = arrays[key]
+        if value.size > MAX_NUMBERS and value.dtype == np.float32 and "| input |" not in cells and "[:, " not in cells:
+            step = -(-value.size // MAX_NUMBERS)
+            axis = int(np.argmax(value.shape))
+            slices = stored[1].replace(" ", "").split(",") if stored else ["0::1"] * value.ndim
+            before = int(slices[axis].split("::")[1])
+            slices[axis] = f"0::{before * step}"
+            arrays[key] = value[tuple(slice(None, None, step if index == axis else 1) for index in range(value.ndim))]
+            text = f"stored [{', '.join(slices)}]"
+            cells = cells.replace(stored[0], text) if stored else re.sub(r" \|$", f"; {text} |", cells)
+        rows.append(f"| `{key}` {cells}")
+    np.savez_compressed(HERE / "modules.npz", **arrays)
+    for name in RUNS:
+        np.savez_compressed(HERE / f"{name}.npz", **small_run(full / f"{name}.npz"))
+    clip = np.load(full / "clip.npz")
+    np.savez_compressed(HERE / "clip.npz", frames_delta=clip["frames_delta"][:FRAMES], gt=clip["gt"][:FRAMES])
+    for name in ("weights.py", "state_dict_layout.json", "bn_stats.npz"):
+        shutil.copyfile(full / name, HERE / name)
+    (HERE / "README.md").write_text(
+        "# Small golden set\n\nA choice from the numbers that the original implementation produced with made-up, "
+        "reproducible weights;\ncut by `make_small_set.py`. Formats as in the full set's README.\n\n"
+        "| key | shape | type | tol | what |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,140 @@
+"""Box refinement and the update of position and size against the original's numbers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from golden_set import skip_in_small_set
+
+from trdimp_ros.models.box_regressor import BoxScorer
+from trdimp_ros.tracking import State, TrackerConfig
+from trdimp_ros.tracking.cropping import sample_patch
+from trdimp_ros.tracking.frame_pass import FrameDecision, FrameScalars, _follow_scale, config_scalars, refine_frame
+from trdimp_ros.tracking.localization import Localization, Rule
+from trdimp_ros.tracking.refinement import ascend
+
+
+@pytest.fixture
+def scorer_and_features(golden):
+    skip_in_small_set(golden, "iounet/layer2")
+    regressor = golden.network.bb_regressor
+    layers = golden["iounet/layer2"], golden["iounet/layer3"]
+    modulation = regressor.modulation(*layers, golden["iounet/ref_box"])
+    return BoxScorer(regressor, (modulation[0][0], modulation[1][0])), regressor.search_features(*layers)
+
+
+def found(state: State, displacement: torch.Tensor) -> Localization:
+    number = torch.tensor(int(state))
+    return Localization(torch.tensor(int(Rule.NORMAL)), number, torch.tensor(0), displacement, torch.zeros(23, 23), torch.tensor(1.0))
+
+
+def frame_scalars(config: TrackerConfig, **values) -> FrameScalars:
+    defaults = {"image_size": [10000, 10000], "scale_bounds": [0.01, 100], "base_size": [1, 1], "scale": [1.2]}
+    arrays = {name: np.asarray(value, np.float32) for name, value in (defaults | values).items()}
+    return FrameScalars.upload(arrays | config_scalars(config), torch.device("cpu"))
+
+
+def test_golden_ascent(golden, scorer_and_features):
+    scorer, features = scorer_and_features
+    runs = golden.groups(r"iounet/opt_(\w+?)/boxes")
+    assert runs
+    for run in runs:
+        for key in (key for key in golden.keys if key.startswith(f"iounet/opt_{run}/boxes_")):
+            steps = re.search(r"(\w+) space, step (\([^)]*\)|[0-9.]+), decay ([0-9.]+)", golden.description(key))
+            length = ast.literal_eval(steps[2])
+            position, size = length if isinstance(length, tuple) else (length, length)
+            iterations = int(key.rsplit("_", 1)[1])
+            config = TrackerConfig(
+                box_refinement_iter=iterations,
+                box_refinement_space=steps[1],
+                box_refinement_step_length=position,
+                box_refinement_size_step_length=size,
+                box_refinement_step_decay=float(steps[3]),
+            )
+            boxes, scores = ascend(
+                scorer,
+                features,
+                golden["iounet/proposals"],
+                config,
+                torch.tensor([position, position, size, size]),
+                torch.tensor(float(steps[3])),
+            )
+            golden.check(key, boxes)
+            golden.check(f"iounet/opt_{run}/iou_{iterations}", scores)
+
+
+def test_golden_refined_box(golden, scorer_and_features):
+    scorer, features = scorer_and_features
+    cases = re.findall(r"(\w+) (\{[^}]*\})( update_scale=False)?", golden.description("refine/out").split("with: ")[1])
+    rows = golden["refine/out"]
+    assert len(cases) == len(rows)
+    sample_position = golden["refine/sample_pos"]
+    for (name, changes, keeps_scale), expected in zip(cases, rows, strict=True):
+        config = replace(TrackerConfig(), update_scale_when_uncertain=not keeps_scale, **{
+            key: float(value) if isinstance(value, float) else value for key, value in ast.literal_eval(changes).items()
+        })
+        state = State.UNCERTAIN if keeps_scale else State.NORMAL
+        packed = refine_frame(
+            scorer,
+            features,
+            found(state, golden["refine/pos"] - sample_position),
+            frame_scalars(
+                config,
+                position=golden["refine/pos"],
+                size=golden["refine/target_sz"],
+                base_size=golden["refine/base_target_sz"],
+                sample_positions=sample_position,
+                sample_scales=golden["refine/sample_scale"],
+            ),
+            golden["refine/uniform"][: config.num_init_random_boxes],
+            config,
+        )
+        decision = FrameDecision.from_packed(packed.numpy())
+        untouched = expected[5] == -1
+        remembered = expected[:2] if untouched else expected[5:]
+        actual = np.concatenate([decision.learn_position, decision.size, [decision.scale], decision.position])
+        wanted = np.concatenate([expected[:5], remembered])
+        assert np.abs(actual - wanted).max() <= golden.tolerance("refine/out"), name
+
+
+def test_golden_update_of_position_and_scale(golden):
+    cases = [((100, 100), None), ((-500, 100), None), ((-10, 330), None), ((251, 400), None),
+             ((100, 100), 1.2), ((300, -40), 0.01), ((-80, 500), 9)]  # fmt: skip
+    low, high = golden["geometry/scale_bounds"].tolist()
+    rows = []
+    for position, scale in cases:
+        size = (60, 84)
+        scalars = frame_scalars(
+            TrackerConfig(),
+            position=(0, 0),
+            size=size,
+            base_size=(50, 70),
+            image_size=(240, 320),
+            scale_bounds=(low, high),
+            sample_positions=(0, 0),
+            sample_scales=[1.2 if scale is None else scale],
+        )
+        decision = FrameDecision.from_packed(
+            _follow_scale(found(State.NORMAL, torch.tensor(position, dtype=torch.float32)), scalars).numpy()
+        )
+        rows.append(np.concatenate([decision.position, decision.size, [decision.scale]]))
+    golden.check("geometry/update_state", np.stack(rows))
+
+
+def test_golden_search_areas_of_several_scales(golden):
+    skip_in_small_set(golden, "sample_patch/multi_patch")
+    image = golden["sample_patch/imageA"].numpy()
+    center = np.array([140, 190], np.float32)
+    patches, coordinates = [], []
+    for scale in (0.5, 0.55, 0.45):
+        size = np.full(2, np.float32(scale) * np.float32(352), np.float32)
+        patch, where = sample_patch(image, center, size, (352, 352), "inside_major", 1.5)
+        patches.append(patch)
+        coordinates.append(where)
+    golden.check("sample_patch/multi_coords", np.array(coordinates))
+    golden.check("sample_patch/multi_patch", torch.cat(patches))

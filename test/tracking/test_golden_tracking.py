@@ -1,0 +1,180 @@
+"""Cropping, augmentation, localisation, memories and geometry against the original's numbers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+
+from trdimp_ros.tracking import augmentation
+from trdimp_ros.tracking.cropping import sample_patch
+from trdimp_ros.tracking.filter_memory import SampleWeights
+from trdimp_ros.tracking.geometry import (
+    centered_sample_position,
+    polygon_to_box,
+    sample_box,
+    sample_location,
+    scale_bounds,
+)
+from trdimp_ros.tracking.localization import Thresholds, hann_window, localize
+from trdimp_ros.tracking.refinement import from_relative, to_relative
+
+
+def test_golden_crops(golden):
+    images = {name: golden[f"sample_patch/image{name}"].numpy() for name in "ABC" if f"sample_patch/image{name}" in golden}
+    cases = golden.json("sample_patch/cases")
+    assert cases
+    for index, case in enumerate(cases):
+        patch, coordinates = sample_patch(
+            images[case["image"]],
+            np.array(case["pos"], np.float32),
+            np.array(case["sample_sz"], np.float32),
+            tuple(case["output_sz"]) if case["output_sz"] else None,
+            case["mode"],
+            case["max_scale_change"],
+        )
+        assert list(coordinates) == case["coords"], f"case {index}: {case}"
+        golden.check(f"sample_patch/patch_{index:02d}", patch)
+
+
+def view_of(case: dict) -> augmentation.View:
+    size = tuple(case["output_sz"]) if case["output_sz"] else None
+    row, column = case["shift"] or (0, 0)
+    arguments, name = case["args"], case["transform"]
+    if name == "Translation":
+        moved = arguments["translation"]
+        return augmentation.Translation(size, (row + moved[0], column + moved[1]))
+    if name == "Identity":
+        return augmentation.Translation(size, (row, column))
+    if name == "FlipHorizontal":
+        return augmentation.FlipHorizontal(size, (row, column))
+    if name == "Blur":
+        sigma = arguments["sigma"]
+        pair = tuple(sigma) if isinstance(sigma, list) else (sigma, sigma)
+        return augmentation.Blur(pair, size, (row, column))
+    if name == "Rotate":
+        return augmentation.Rotation(arguments["angle"], size, (row, column))
+    assert name == "Scale", name
+    return augmentation.Scale(arguments["scale_factor"], size, (row, column))
+
+
+def test_golden_augmentation(golden):
+    image = golden["augment/input"]
+    cases = golden.json("augment/cases")
+    assert cases
+    for index, case in enumerate(cases):
+        view = view_of(case)
+        assert list(view.shift) == case["total_shift"], f"case {index}: {case}"
+        golden.check(f"augment/out_{index:02d}", view(image))
+
+
+def test_golden_filter_memory_weights(golden):
+    traces = golden.groups(r"(memory/\w+)/weights")
+    assert traces
+    for trace in traces:
+        expected = golden[f"{trace}/weights"]
+        if trace.endswith("lr1"):
+            weights = SampleWeights(expected.shape[0], 15)
+            assert weights.add(1.0, 0.25) == golden[f"{trace}/replace_ind"].item()
+            golden.check(f"{trace}/weights", weights.values)
+            continue
+        description = golden.description(f"{trace}/weights")
+        minimum = 0.0 if "minimum_weight None" in description else float(
+            re.search(r"init_samples_minimum_weight ([0-9.]+)", description)[1]
+        )
+        rates = golden["memory/learning_rates_fast" if "fast" in trace else "memory/learning_rates"].tolist()
+        weights = SampleWeights(expected.shape[1], 15)
+        rows, slots, stored = [weights.values.copy()], [], []
+        content = np.zeros(expected.shape[1], np.float32)
+        for number, rate in enumerate(rates, start=1):
+            slots.append(weights.add(rate, minimum))
+            content[slots[-1]] = number
+            rows.append(weights.values.copy())
+            stored.append(weights.stored)
+        assert slots == golden[f"{trace}/replace_ind"].tolist()
+        golden.check(f"{trace}/weights", np.stack(rows))
+        golden.check(f"{trace}/content", content)
+        if f"{trace}/num_stored" in golden:
+            assert stored == golden[f"{trace}/num_stored"].tolist()
+
+
+def thresholds_of(parameters: dict) -> Thresholds:
+    renamed = {"displacement_scale": parameters["dispalcement_scale"], **parameters}
+    return Thresholds(*(torch.tensor(float(renamed.get(name, 0.0))) for name in Thresholds._fields))
+
+
+def test_golden_localization(golden):
+    groups = golden.groups(r"(localize/\w+)/params")
+    assert groups
+    for group in groups:
+        parameters = golden.json(f"{group}/params")
+        inputs = [golden[f"{group}/{name}"] for name in ("scores", "sample_pos", "sample_scale", "pos", "target_sz")]
+        windowed = parameters.get("window_output") and parameters.get("perform_hn_without_windowing")
+        window = hann_window(inputs[0].shape[-2:], torch.device("cpu")) if windowed else None
+        results = [
+            localize(*case, thresholds_of(parameters), parameters["image_sample_size"], 4, window)
+            for case in zip(*inputs, strict=True)
+        ]
+        golden.check(f"{group}/branch", torch.stack([result.rule for result in results]))
+        golden.check(f"{group}/flag", torch.stack([result.state for result in results]))
+        golden.check(f"{group}/scale_ind", torch.stack([result.scale_index for result in results]))
+        golden.check(f"{group}/translation", torch.stack([result.displacement for result in results]))
+
+
+def test_golden_localization_of_equal_peaks(golden):
+    parameters = golden.json("localize/trdimp/params")
+    position = torch.tensor([120.0, 130.0])
+    results = [
+        localize(scores, position[None], torch.ones(1), position, torch.tensor([80 / 2.2, 144 / 2.2]),
+                 thresholds_of(parameters), 352, 4)
+        for scores in golden["localize/ties/scores"]
+    ]
+    golden.check("localize/ties/branch", torch.stack([result.rule for result in results]))
+    golden.check("localize/ties/flag", torch.stack([result.state for result in results]))
+    golden.check("localize/ties/translation", torch.stack([result.displacement for result in results]))
+
+
+def test_golden_plain_localization(golden):
+    parameters = golden.json("localize/trdimp/params")
+    results = [
+        localize(scores, torch.zeros(3, 2), torch.tensor([1.0, 1.1, 0.9]), torch.zeros(2), torch.ones(2),
+                 thresholds_of(parameters), 352, 4, advanced=False)
+        for scores in golden["localize/plain/scores"]
+    ]
+    golden.check("localize/plain/translation", torch.stack([result.displacement for result in results]))
+    golden.check("localize/plain/scale_ind", torch.stack([result.scale_index for result in results]))
+
+
+def test_golden_window(golden):
+    for size in (23, 15):
+        golden.check(f"window/hann_{size}", hann_window((size, size), torch.device("cpu")))
+
+
+def test_golden_geometry(golden):
+    boxes = golden["geometry/rect"]
+    relative = to_relative(boxes, boxes[0, 2:])
+    golden.check("geometry/rel_norm", relative)
+    golden.check("geometry/rect_back", from_relative(relative, boxes[0, 2:]))
+    relative = to_relative(boxes, boxes[:, 2:])
+    golden.check("geometry/rel_self", relative)
+    golden.check("geometry/rect_back_self", from_relative(relative, boxes[:, 2:]))
+
+    case = [golden[f"geometry/iounet_box/{name}"].numpy() for name in ("pos", "sz", "sample_pos", "sample_scale")]
+    found = [sample_box(*one[:3], one[3].item(), 352) for one in zip(*case, strict=True)]
+    golden.check("geometry/iounet_box/out", np.stack(found))
+
+    locations = [sample_location(row.tolist(), 352) for row in golden["geometry/location/coords"]]
+    golden.check("geometry/location/pos", np.stack([position for position, _ in locations]))
+    golden.check("geometry/location/scale", np.stack([scale for _, scale in locations]))
+
+    position = np.array([100.25, 80.5], np.float32)
+    centers = [
+        centered_sample_position(position, 1.3, 352, *sizes) for sizes in ((22, 4), (22, 5), (23, 4), (14, 4))
+    ]
+    golden.check("geometry/centered_pos", np.stack(centers))
+    golden.check("geometry/scale_bounds", np.array(scale_bounds(np.array([50, 70], np.float32), (240, 320)), np.float32))
+
+    polygons = golden["geometry/vot_polygon"].tolist()
+    golden.check("geometry/vot_rect_area", np.array([polygon_to_box(polygon) for polygon in polygons]))
+    golden.check("geometry/vot_rect_union", np.array([polygon_to_box(polygon, False) for polygon in polygons]))

@@ -1,0 +1,105 @@
+"""Precise RoI pooling (Jiang et al., ECCV 2018, section 3.2) as two small matrix products.
+
+The mean of a bilinearly interpolated map over a rectangular bin separates into rows and columns::
+
+    out[i, j] = sum_yx  rows[i, y] * features[y, x] * columns[j, x]
+
+where ``rows[i, y]`` is the mean over bin i of the hat function at y. The integral of a hat is a piecewise quadratic, so
+the weights, and their derivatives with respect to the bin's edges, are exact and in closed form.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def hat(t: torch.Tensor) -> torch.Tensor:
+    """The linear interpolation kernel max(0, 1 - |t|)."""
+    return (1.0 - t.abs()).clamp_min(0.0)
+
+
+def hat_integral(t: torch.Tensor) -> torch.Tensor:
+    """The integral of `hat` from minus infinity to t: 0 below -1, 1 above 1."""
+    t = t.clamp(-1.0, 1.0)
+    return 0.5 + t - 0.5 * t * t.abs()
+
+
+def bin_edges(start: torch.Tensor, end: torch.Tensor, bins: int) -> torch.Tensor:
+    """Edges of equal bins: (R,) starts and ends -> (R, bins + 1)."""
+    fractions = torch.arange(bins + 1, device=start.device, dtype=start.dtype) / bins
+    return start[:, None] + (end - start)[:, None] * fractions
+
+
+def bin_weights(start: torch.Tensor, end: torch.Tensor, bins: int, size: int) -> torch.Tensor:
+    """Weights of a line of cells in the mean over each of several bins.
+
+    Args:
+        start: (R,) where the bins begin, in cells (cell centres on integers).
+        end: (R,) where they end. Bins of no or negative length get zero weights.
+        bins: Number of equal bins between them.
+        size: Number of cells.
+
+    Returns:
+        (R, bins, size) weights; they sum to 1 where the bin lies inside the map. Differentiable by autograd.
+    """
+    edges = bin_edges(start, end, bins)  # (R, bins + 1)
+    cells = torch.arange(size, device=start.device, dtype=start.dtype)
+    integral = hat_integral(edges[..., None] - cells)  # (R, bins + 1, size)
+    length = (end - start)[:, None, None] / bins
+    empty = length <= 0
+    mean = (integral[:, 1:] - integral[:, :-1]) / torch.where(empty, torch.ones_like(length), length)
+    return torch.where(empty, torch.zeros_like(mean), mean)
+
+
+def bin_weight_gradients(
+    start: torch.Tensor, end: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Derivatives of `bin_weights` with respect to ``start`` and ``end``, in closed form.
+
+    The mean over [a, b] has the derivatives (mean - hat(a)) / (b - a) and (hat(b) - mean) / (b - a).
+
+    Args:
+        start: (R,) as given to `bin_weights`.
+        end: (R,) likewise.
+        weights: (R, bins, size) what it returned.
+
+    Returns:
+        Two tensors (R, bins, size).
+    """
+    bins, size = weights.shape[1:]
+    edges = bin_edges(start, end, bins)
+    cells = torch.arange(size, device=start.device, dtype=start.dtype)
+    kernel = hat(edges[..., None] - cells)  # (R, bins + 1, size)
+    length = (end - start)[:, None, None] / bins
+    inverse = torch.where(length > 0, 1.0 / length, torch.zeros_like(length))
+    by_lower = (weights - kernel[:, :-1]) * inverse
+    by_upper = (kernel[:, 1:] - weights) * inverse
+    fractions = torch.arange(bins + 1, device=start.device, dtype=start.dtype)[:, None] / bins
+    by_start = by_lower * (1 - fractions[:-1]) + by_upper * (1 - fractions[1:])
+    by_end = by_lower * fractions[:-1] + by_upper * fractions[1:]
+    return by_start, by_end
+
+
+def precise_roi_pool(
+    features: torch.Tensor, rois: torch.Tensor, scale: float, output_size: tuple[int, int]
+) -> torch.Tensor:
+    """Mean of the interpolated feature map over each bin of each region; zero outside the map.
+
+    Args:
+        features: (N, C, H, W) float.
+        rois: (N, R, 4) regions x0, y0, x1, y1 in image pixels, R for each image.
+        scale: Feature cells per image pixel, 1/8 or 1/16 here.
+        output_size: Bins along the rows and the columns.
+
+    Returns:
+        (N, R, C, output rows, output columns). Differentiable with respect to both inputs.
+    """
+    images, count = rois.shape[:2]
+    rows, columns = output_size
+    height, width = features.shape[-2:]
+    x0, y0, x1, y1 = (rois.reshape(-1, 4) * scale).unbind(-1)
+    row_weights = bin_weights(y0, y1, rows, height).view(images, count, rows, height)
+    column_weights = bin_weights(x0, x1, columns, width).view(images, count, columns, width)
+    # A region without area is empty in both directions.
+    solid = ((x1 > x0) & (y1 > y0)).view(images, count, 1, 1).to(features.dtype)
+    return torch.einsum("nriy,ncyx,nrjx->nrcij", row_weights * solid, features, column_weights)

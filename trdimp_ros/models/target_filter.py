@@ -1,0 +1,240 @@
+"""The target filter: applying it, its first guess, and its optimisation by steepest descent (DiMP, ICCV 2019).
+
+Features are maps of tokens, (I, S, H, W, C): I images of each of S sequences. Filters are (S, C, K, K). A filter with
+one output channel is a matrix product (C x K*K) followed by a shifted sum, and so is its transpose: while tracking, both
+are far faster that way than as a convolution.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from trdimp_ros.models.config import STRIDE
+from trdimp_ros.models.norm import at_least_float32
+from trdimp_ros.models.precise_roi_pooling import precise_roi_pool
+
+MIN_REGULARIZATION = 1e-3
+"""Lower bound of the learned filter regularisation, before it is squared."""
+
+
+def score_size(feature_size: tuple[int, int], filter_size: int) -> tuple[int, int]:
+    """Rows and columns of the score map: one more than the features for an even filter, the same for an odd one."""
+    extra = 1 - filter_size % 2
+    return feature_size[0] + extra, feature_size[1] + extra
+
+
+def apply_filter(features: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
+    """Cross-correlate features with their sequence's filter (padding K // 2).
+
+    Args:
+        features: (I, S, H, W, C).
+        filters: (S, C, K, K).
+
+    Returns:
+        Scores (I, S, H', W'), see `score_size`.
+    """
+    images, sequences, height, width, channels = features.shape
+    size = filters.shape[-1]
+    if sequences > 1:  # training: a grouped convolution
+        maps = features.permute(0, 1, 4, 2, 3).reshape(images, sequences * channels, height, width)
+        return functional.conv2d(maps, filters, padding=size // 2, groups=sequences)
+    taps = filters[0].flip(1, 2).flatten(1)  # (C, K*K), flipped: a token adds to the scores around it
+    spread = (features.reshape(-1, channels) @ taps).view(images, height * width, size * size)
+    return functional.fold(
+        spread.transpose(1, 2),  # (I, K*K, L)
+        score_size((height, width), size),
+        kernel_size=size,
+        padding=size - 1 - size // 2,
+    )
+
+
+def apply_filter_transpose(features: torch.Tensor, residuals: torch.Tensor, filter_size: int) -> torch.Tensor:
+    """The transpose of `apply_filter` with respect to the filter, summed over each sequence's images.
+
+    Args:
+        features: (I, S, H, W, C).
+        residuals: (I, S, H', W').
+        filter_size: K.
+
+    Returns:
+        (S, C, K, K).
+    """
+    images, sequences, _, _, channels = features.shape
+    columns = functional.unfold(
+        residuals.reshape(images * sequences, 1, *residuals.shape[-2:]),
+        kernel_size=filter_size,
+        padding=filter_size - 1 - filter_size // 2,
+    )  # (I*S, K*K, L)
+    columns = columns.view(images, sequences, filter_size**2, -1).permute(1, 2, 0, 3).flatten(2)  # (S, K*K, I*L)
+    tokens = features.transpose(0, 1).reshape(sequences, -1, channels)  # (S, I*L, C)
+    taps = (columns @ tokens).transpose(1, 2)  # (S, C, K*K)
+    return taps.reshape(sequences, channels, filter_size, filter_size).flip(2, 3)
+
+
+class FilterInitializer(nn.Module):
+    """First guess of the filter: a convolution, then the mean over the images of the pooled target."""
+
+    def __init__(self, channels: int, filter_size: int) -> None:
+        super().__init__()
+        self.filter_size = filter_size
+        self.filter_conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        """Pool the targets.
+
+        Args:
+            features: (I, S, H, W, C).
+            boxes: (I, S, 4) target boxes x, y, w, h in pixels of the network input.
+
+        Returns:
+            (S, C, K, K).
+        """
+        images, sequences = features.shape[:2]
+        maps = self.filter_conv(features.flatten(0, 1).permute(0, 3, 1, 2))  # (I*S, C, H, W)
+        corners = torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], dim=-1).view(-1, 1, 4)
+        size = self.filter_size
+        pooled = precise_roi_pool(at_least_float32(maps), corners, 1.0 / STRIDE, (size, size))  # (I*S, 1, C, K, K)
+        return pooled.view(images, sequences, *pooled.shape[2:]).mean(dim=0)
+
+
+class SampleMaps(NamedTuple):
+    """What the optimiser knows of each training sample from its box alone; each (..., H', W').
+
+    Attributes:
+        label: The wanted scores, y.
+        mask: 1 where the score must equal the label, 0 where only a higher one counts as an error, m.
+        weight: Spatial weight of the error, v.
+    """
+
+    label: torch.Tensor
+    mask: torch.Tensor
+    weight: torch.Tensor
+
+
+def activation(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(1 - m)/2 |s| + (1 + m)/2 s: the identity where m is 1, a ReLU where it is 0 (DiMP, equation 2)."""
+    return (1.0 - mask) / 2.0 * scores.abs() + (1.0 + mask) / 2.0 * scores
+
+
+def activation_derivative(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Derivative of `activation` with respect to the scores; sign(0) = 0."""
+    return (1.0 - mask) / 2.0 * scores.sign() + (1.0 + mask) / 2.0
+
+
+class FilterOptimizer(nn.Module):
+    """Steepest descent with the Gauss-Newton step length (DiMP, section 3.2 and algorithm 1).
+
+    Label, mask and weight are learned functions of the distance to the target's centre, piecewise linear between
+    ``bins`` knots ``bin_width`` cells apart, constant beyond the last.
+    """
+
+    def __init__(self, bins: int, bin_width: float, filter_size: int) -> None:
+        super().__init__()
+        self.bins = bins
+        self.bin_width = bin_width
+        self.filter_size = filter_size
+        self.log_step_length = nn.Parameter(torch.zeros(1))
+        self.filter_reg = nn.Parameter(torch.full((1,), 0.1))
+        self.label_map_predictor = nn.Conv2d(bins, 1, 1, bias=False)
+        self.target_mask_predictor = nn.Sequential(nn.Conv2d(bins, 1, 1, bias=False), nn.Sigmoid())
+        self.spatial_weight_predictor = nn.Conv2d(bins, 1, 1, bias=False)
+
+    def target_centers(self, boxes: torch.Tensor) -> torch.Tensor:
+        """Centres (row, column) in score cells (N, 2) of boxes x, y, w, h in network input pixels (N, 4)."""
+        centers = (boxes[:, :2] + boxes[:, 2:] / 2) / STRIDE
+        return centers.flip(1) - (self.filter_size % 2) / 2.0
+
+    def distance_bins(self, centers: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Triangular bin values (N, bins, H', W') of every score cell's distance to the centres (N, 2)."""
+        rows = torch.arange(size[0], device=centers.device, dtype=centers.dtype) - centers[:, 0:1]  # (N, H')
+        columns = torch.arange(size[1], device=centers.device, dtype=centers.dtype) - centers[:, 1:2]  # (N, W')
+        distance = torch.sqrt(rows[:, :, None] ** 2 + columns[:, None, :] ** 2)[:, None]  # (N, 1, H', W')
+        knots = torch.arange(self.bins, device=centers.device, dtype=centers.dtype).view(1, -1, 1, 1)
+        offset = distance / self.bin_width - knots
+        inner = (1.0 - offset[:, :-1].abs()).clamp_min(0.0)
+        last = (1.0 + offset[:, -1:]).clamp(0.0, 1.0)
+        return torch.cat([inner, last], dim=1)
+
+    def sample_maps(self, boxes: torch.Tensor, size: tuple[int, int]) -> SampleMaps:
+        """Label, mask and weight for boxes x, y, w, h in network input pixels.
+
+        Args:
+            boxes: (..., 4).
+            size: Rows and columns of the score map.
+
+        Returns:
+            Maps of shape (..., H', W').
+        """
+        bins = self.distance_bins(self.target_centers(boxes.reshape(-1, 4)), size)
+        shape = (*boxes.shape[:-1], *size)
+        return SampleMaps(
+            label=self.label_map_predictor(bins).reshape(shape),
+            mask=self.target_mask_predictor(bins).reshape(shape),
+            weight=self.spatial_weight_predictor(bins).reshape(shape),
+        )
+
+    @property
+    def regularization(self) -> torch.Tensor:
+        """Weight (1,) of the squared filter in the loss."""
+        return self.filter_reg.square().clamp_min(MIN_REGULARIZATION**2)
+
+    def forward(
+        self,
+        filters: torch.Tensor,
+        features: torch.Tensor,
+        maps: SampleMaps,
+        iterations: int,
+        sample_weights: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
+        """Improve the filters.
+
+        Args:
+            filters: (S, C, K, K) to start from.
+            features: (I, S, H, W, C) training samples.
+            maps: Of the samples, each (I, S, H', W').
+            iterations: Number of steps.
+            sample_weights: (I, S); None gives every sample 1/I. A sample of weight 0 has no influence.
+
+        Returns:
+            The filters before the first and after each step: iterations + 1 tensors.
+        """
+        weight = self._error_weight(maps, sample_weights)
+        regularization = self.regularization
+        step_length = self.log_step_length.exp()
+        iterates = [filters]
+        for _ in range(iterations):
+            scores = apply_filter(features, filters)
+            slope = activation_derivative(scores, maps.mask)
+            residuals = weight * (activation(scores, maps.mask) - maps.label)
+            gradient = apply_filter_transpose(features, slope * weight * residuals, self.filter_size)
+            gradient = gradient + regularization * filters
+            change = weight * slope * apply_filter(features, gradient)
+            squared_gradient = gradient.square().sum(dim=(1, 2, 3))  # (S,)
+            curvature = change.square().sum(dim=(0, 2, 3)) + regularization * squared_gradient
+            step = step_length * squared_gradient / curvature.clamp_min(1e-8)
+            filters = filters - step.view(-1, 1, 1, 1) * gradient
+            iterates.append(filters)
+        return iterates
+
+    def loss(
+        self,
+        filters: torch.Tensor,
+        features: torch.Tensor,
+        maps: SampleMaps,
+        sample_weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """What the steps reduce: weighted squared residuals plus regularisation, per sequence; a scalar."""
+        scores = apply_filter(features, filters)
+        residuals = self._error_weight(maps, sample_weights) * (activation(scores, maps.mask) - maps.label)
+        total = residuals.square().sum() + self.regularization * filters.square().sum()
+        return total.squeeze() / filters.shape[0]
+
+    @staticmethod
+    def _error_weight(maps: SampleMaps, sample_weights: torch.Tensor | None) -> torch.Tensor:
+        if sample_weights is None:
+            return maps.weight / maps.weight.shape[0] ** 0.5
+        return maps.weight * sample_weights.sqrt()[..., None, None]

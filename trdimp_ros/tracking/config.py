@@ -1,0 +1,284 @@
+"""The tracker's parameters: one typed dataclass, from which the ROS parameters and their ranges are generated."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+BorderMode = Literal["replicate", "inside", "inside_major"]
+RefinementSpace = Literal["relative", "default"]
+
+
+class ParameterInfo(NamedTuple):
+    """What a user interface needs to know of a parameter besides its type and default.
+
+    Attributes:
+        description: What it does, and what raising it does.
+        minimum: Smallest allowed value, None where there is no order.
+        maximum: Largest allowed value.
+        dynamic: Whether it may change while a target is being tracked.
+    """
+
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    dynamic: bool = True
+
+
+def parameter(
+    default: Any,
+    description: str,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    dynamic: bool = True,
+) -> Any:
+    """A dataclass field that carries its `ParameterInfo`."""
+    return dataclasses.field(
+        default=default, metadata={"info": ParameterInfo(description, minimum, maximum, dynamic)}
+    )
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """Every threshold, rate and size of the tracking loop. The defaults are the preset ``trdimp``.
+
+    Fields that are not dynamic decide the size of buffers or how a target is initialised; changing them needs a new
+    `Tracker`.
+
+    Raises:
+        ValueError: at construction, for a value outside its range, naming field, value and range.
+    """
+
+    # Search area
+    image_sample_size: int = parameter(
+        352, "Side of the square network input in pixels, a multiple of 16; raising it costs time.", 64, 1024, False
+    )
+    search_area_scale: float = parameter(
+        6.0,
+        "Side of the search area divided by sqrt(w*h) of the target; raising it finds faster targets, at less detail.",
+        1.5,
+        16.0,
+        False,
+    )
+    border_mode: BorderMode = parameter(
+        "inside_major",
+        "A search area that leaves the image is padded (replicate), or shrunk and moved until one side "
+        "(inside_major) or both sides (inside) fit.",
+        dynamic=False,
+    )
+    patch_max_scale_change: float = parameter(
+        1.5, "Most that border_mode may shrink the search area; 1 never shrinks it.", 1.0, 10.0
+    )
+    scale_factors: tuple[float, ...] = parameter(
+        (1.0,),
+        "Scales of the search area tried in every frame; the best score wins. More than one costs that much more "
+        "time and is meant for use_iou_net = false.",
+        0.5,
+        2.0,
+        False,
+    )
+
+    # Initialisation
+    augmentation_flip: bool = parameter(True, "Learn from the mirrored first frame too.", dynamic=False)
+    augmentation_rotations: tuple[float, ...] = parameter(
+        (10.0, -10.0, 45.0, -45.0), "Rotations of the first frame to learn from, degrees.", -180.0, 180.0, False
+    )
+    augmentation_blurs: tuple[tuple[float, float], ...] = parameter(
+        ((3.0, 1.0), (1.0, 3.0), (2.0, 2.0)),
+        "Gaussian blurs of the first frame to learn from: standard deviations along rows and columns, pixels.",
+        0.05,
+        20.0,
+        False,
+    )
+    augmentation_shifts: tuple[tuple[float, float], ...] = parameter(
+        ((0.6, 0.6), (-0.6, 0.6), (0.6, -0.6), (-0.6, -0.6)),
+        "Shifts (row, column) of the first frame to learn from, in halves of the network input.",
+        -1.0,
+        1.0,
+        False,
+    )
+    augmentation_dropout_samples: int = parameter(
+        2, "Copies of the first frame's feature with channels dropped to learn from.", 0, 16, False
+    )
+    augmentation_dropout: float = parameter(0.2, "Share of channels dropped in those copies.", 0.0, 0.9, False)
+    augmentation_expansion_factor: float = parameter(
+        2.0, "Side of the crop that the shifted and rotated views are cut from, in network inputs.", 1.0, 4.0, False
+    )
+    random_shift_factor: float = parameter(
+        1.0 / 3.0, "Width of the random shift of mirrored, blurred and rotated views, in network inputs.", 0.0, 1.0, False
+    )
+
+    # Target filter and its memory
+    sample_memory_size: int = parameter(
+        50, "Frames the target filter is trained on; must exceed the number of initial views.", 2, 1000, False
+    )
+    learning_rate: float = parameter(
+        0.01, "Weight of a new frame in the filter memory; raising it adapts and forgets faster.", 0.0, 1.0
+    )
+    hard_negative_learning_rate: float = parameter(0.02, "The same for a frame with a distractor in it.", 0.0, 1.0)
+    init_samples_minimum_weight: float = parameter(
+        0.25,
+        "Least total weight of the first frame's views; raising it drifts less and adapts less. 0 lets them be replaced.",
+        0.0,
+        0.95,
+    )
+    train_skipping: int = parameter(
+        20, "The filter is optimised every so many frames; raising it saves time.", 1, 1000
+    )
+    net_opt_iter: int = parameter(
+        10, "Optimiser steps on the first frame; 0 for this and the next two gives TrSiam.", 0, 100, False
+    )
+    net_opt_update_iter: int = parameter(2, "Optimiser steps every train_skipping frames.", 0, 20)
+    net_opt_hn_iter: int = parameter(1, "Optimiser steps in a frame with a distractor.", 0, 20)
+    low_score_opt_threshold: float = parameter(
+        0.0, "Below this confidence net_opt_low_iter optimiser steps are taken in every frame; 0 is off.", 0.0, 10.0
+    )
+    net_opt_low_iter: int = parameter(1, "Optimiser steps in a frame of low confidence.", 0, 20)
+
+    # Transformer memory
+    transformer_memory_size: int = parameter(
+        20, "Template frames that the transformer attends to; raising it costs time in every frame.", 1, 100, False
+    )
+    transformer_skipping: int = parameter(
+        5, "A template frame is added every so many frames; raising it saves time. 0 never adds one.", 0, 1000
+    )
+
+    # Localisation
+    advanced_localization: bool = parameter(
+        True, "Look for distractors and lost targets; off, the highest score always wins and the state is normal."
+    )
+    target_not_found_threshold: float = parameter(
+        0.25, "A lower confidence means not_found; raising it reports a loss sooner.", -1.0, 2.0
+    )
+    uncertain_threshold: float = parameter(
+        0.0, "A lower confidence means uncertain, and nothing is learned; 0 is off.", 0.0, 2.0
+    )
+    hard_sample_threshold: float = parameter(
+        0.0, "A lower confidence is treated like a frame with a distractor; 0 is off.", 0.0, 2.0
+    )
+    distractor_threshold: float = parameter(
+        0.8, "A second peak above this share of the first makes the frame doubtful; raising it doubts less.", 0.0, 100.0
+    )
+    hard_negative_threshold: float = parameter(
+        0.5, "A second peak above this share of the first is learned as a distractor; raising it learns fewer.", 0.0, 100.0
+    )
+    target_neighborhood_scale: float = parameter(
+        2.2, "Size of the area round the first peak, in target sizes, in which no second peak counts.", 0.1, 10.0
+    )
+    displacement_scale: float = parameter(
+        0.8,
+        "Distance from the last position, in halves of the search area, beyond which a peak counts as far; lowering it "
+        "trusts the last position more.",
+        0.0,
+        2.0,
+    )
+    window_output: bool = parameter(
+        False, "Weight the scores by a Hann window (has an effect only with perform_hn_without_windowing).", dynamic=False
+    )
+    perform_hn_without_windowing: bool = parameter(
+        False, "With window_output: choose the first peak in the windowed scores, judge it in the plain ones.", dynamic=False
+    )
+
+    # Box refinement
+    use_iou_net: bool = parameter(
+        True, "Refine the box by the IoU predictor; off, its size changes only through scale_factors.", dynamic=False
+    )
+    update_scale_when_uncertain: bool = parameter(
+        True, "Let the search area follow the box's size in uncertain frames too."
+    )
+    use_iounet_pos_for_learning: bool = parameter(
+        True, "Learn at the refined position; off, at the filter's own."
+    )
+    iounet_augmentation: bool = parameter(
+        False, "Average the IoU predictor's reference over all initial views but the rotated ones.", dynamic=False
+    )
+    iounet_k: int = parameter(3, "The box is the mean of this many best candidates.", 1, 100, False)
+    num_init_random_boxes: int = parameter(
+        9, "Random candidates besides the last box; raising it costs time.", 0, 100, False
+    )
+    box_jitter_pos: float = parameter(0.1, "Width of their random shift, in sqrt(w*h).", 0.0, 2.0)
+    box_jitter_sz: float = parameter(0.5, "Width of their random change of size, in sqrt(w*h).", 0.0, 2.0)
+    maximal_aspect_ratio: float = parameter(6.0, "Candidates longer than this are dropped.", 1.0, 100.0)
+    box_refinement_iter: int = parameter(10, "Gradient steps per frame; raising it costs time.", 0, 100, False)
+    box_refinement_space: RefinementSpace = parameter(
+        "relative", "Steps in log size and relative centre (relative) or in x, y, w, h (default).", dynamic=False
+    )
+    box_refinement_step_length: float = parameter(0.0025, "Step length of the centre.", 0.0, 10.0)
+    box_refinement_size_step_length: float = parameter(
+        0.0, "Step length of the size; 0: the same as the centre's.", 0.0, 10.0
+    )
+    box_refinement_step_decay: float = parameter(1.0, "Factor on the step lengths after each step.", 0.01, 1.0)
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            _check_field(spec, getattr(self, spec.name))
+        if self.image_sample_size % 16:
+            raise ValueError(f"image_sample_size must be a multiple of 16, got {self.image_sample_size}")
+        if not self.scale_factors:
+            raise ValueError("scale_factors must hold at least one scale, got none")
+        if self.sample_memory_size <= self.initial_samples:
+            raise ValueError(
+                f"sample_memory_size must exceed the {self.initial_samples} initial views, got {self.sample_memory_size}"
+            )
+
+    @property
+    def initial_views(self) -> int:
+        """Number of images that the first frame is turned into."""
+        shifts, blurs = len(self.augmentation_shifts), len(self.augmentation_blurs)
+        return 1 + shifts + int(self.augmentation_flip) + blurs + len(self.augmentation_rotations)
+
+    @property
+    def initial_samples(self) -> int:
+        """Number of samples learned from the first frame: its views, and the copies with dropped channels."""
+        return self.initial_views + self.augmentation_dropout_samples
+
+    @property
+    def template_frames(self) -> int:
+        """Capacity of the transformer memory. It always holds the initial samples; with no updates, only those."""
+        if self.transformer_skipping == 0:
+            return self.initial_samples
+        return max(self.transformer_memory_size, self.initial_samples)
+
+    def fixed_differences(self, other: TrackerConfig) -> list[str]:
+        """Names of the fields that differ although they cannot change in a running tracker."""
+        return [
+            spec.name
+            for spec in dataclasses.fields(self)
+            if not parameter_info(spec).dynamic and getattr(self, spec.name) != getattr(other, spec.name)
+        ]
+
+
+def parameter_info(spec: dataclasses.Field[Any]) -> ParameterInfo:
+    """The `ParameterInfo` of a field of `TrackerConfig`."""
+    info: ParameterInfo = spec.metadata["info"]
+    return info
+
+
+def _check_field(spec: dataclasses.Field[Any], value: Any) -> None:
+    info = parameter_info(spec)
+    choices = {"BorderMode": get_args(BorderMode), "RefinementSpace": get_args(RefinementSpace)}.get(str(spec.type))
+    if choices is not None:
+        if value not in choices:
+            raise ValueError(f"{spec.name} must be one of {', '.join(choices)}, got {value!r}")
+        return
+    if spec.type == "bool":
+        if not isinstance(value, bool):
+            raise ValueError(f"{spec.name} must be true or false, got {value!r}")
+        return
+    for number in _numbers(value):
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+            raise ValueError(f"{spec.name} must be a finite number, got {value!r}")
+        if spec.type == "int" and not isinstance(number, int):
+            raise ValueError(f"{spec.name} must be a whole number, got {value!r}")
+        assert info.minimum is not None and info.maximum is not None
+        if not info.minimum <= number <= info.maximum:
+            raise ValueError(f"{spec.name} must be from {info.minimum:g} to {info.maximum:g}, got {value!r}")
+
+
+def _numbers(value: Any) -> list[Any]:
+    """All numbers of a scalar, a tuple or a tuple of tuples."""
+    if isinstance(value, tuple):
+        return [number for item in value for number in _numbers(item)]
+    return [value]

@@ -1,0 +1,222 @@
+"""Cutting the search area out of the image.
+
+Which pixels are needed is decided on the host, with integers. Only those are read from the image, converted and moved
+to the device, where one bilinear lookup does the padding and the resizing: the cost does not grow with the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trdimp_ros.tracking.config import BorderMode
+from trdimp_ros.tracking.geometry import Pair
+
+MAX_SHRINK = 2.1
+"""A search area larger than this many network inputs is subsampled first, so a crop is never larger than that."""
+
+
+class CropPlan(NamedTuple):
+    """Where to crop.
+
+    Attributes:
+        coordinates: Top, left, bottom, right of the crop in image pixels, bottom and right exclusive. May lie outside.
+        step: The image is subsampled by this factor first.
+        offset: Row and column of the first pixel that the subsampling keeps.
+        corner: Row and column of the crop's corner in the subsampled image.
+        size: Height and width of the crop in the subsampled image.
+    """
+
+    coordinates: tuple[int, int, int, int]
+    step: int
+    offset: tuple[int, int]
+    corner: tuple[int, int]
+    size: tuple[int, int]
+
+
+def plan_crop(
+    image_size: tuple[int, int],
+    center: Pair,
+    crop_size: Pair,
+    output_size: tuple[int, int] | None,
+    mode: BorderMode,
+    max_scale_change: float | None,
+) -> CropPlan:
+    """Decide which part of the image to use.
+
+    Args:
+        image_size: Rows and columns.
+        center: Wanted centre (row, column), truncated to whole pixels.
+        crop_size: Wanted size (height, width) in image pixels.
+        output_size: Size that the crop will be resized to; None: it will not be.
+        mode: What to do with a crop that leaves the image, see `TrackerConfig.border_mode`.
+        max_scale_change: Most that the mode may shrink it, None: any.
+    """
+    row, column = (int(value) for value in center)
+    sizes = np.asarray(crop_size, np.float32)
+    if mode != "replicate":
+        shrink = sizes / np.asarray(image_size, np.float32)
+        factor = max(shrink.max() if mode == "inside" else shrink.min(), np.float32(1))
+        if max_scale_change is not None:
+            factor = min(factor, np.float32(max_scale_change))
+        sizes = np.trunc(sizes / factor)
+    step = 1
+    if output_size is not None:
+        ratio = float((sizes / np.asarray(output_size, np.float32)).min())
+        step = max(int(ratio - 0.1), 1)
+    sizes = sizes / np.float32(step)
+    offset = row % step, column % step
+    middle = (row - offset[0]) // step, (column - offset[1]) // step
+
+    corner, size = [], []
+    for axis in (0, 1):
+        length = max(int(np.rint(sizes[axis])), 2)
+        available = _subsampled(image_size[axis], offset[axis], step)
+        start = middle[axis] - (length - 1) // 2
+        if mode != "replicate":
+            start = _moved_inside(start, length, available)
+        corner.append(start)
+        size.append(length)
+    top, left = (step * start for start in corner)
+    bottom, right = (step * (start + length) for start, length in zip(corner, size, strict=True))
+    return CropPlan((top, left, bottom, right), step, offset, (corner[0], corner[1]), (size[0], size[1]))
+
+
+def _subsampled(length: int, offset: int, step: int) -> int:
+    """How many of the image's rows or columns a subsampling keeps; one where the step jumps over the image."""
+    return max(-(-(length - offset) // step), 1)
+
+
+def _moved_inside(start: int, length: int, available: int) -> int:
+    """Shift a crop into the image, or centre its overhang where it is longer than the image."""
+    start += max(-start, 0) - max(start + length - available, 0)
+    outside = (max(-start, 0) + max(start + length - available, 0)) // 2
+    return -outside if outside > 0 else start
+
+
+class AxisTaps(NamedTuple):
+    """The two source lines that every output line interpolates between, along one axis.
+
+    Attributes:
+        first: (O,) index of the lower source line.
+        second: (O,) index of the upper one.
+        fraction: (O,) float32 share of the upper one.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    fraction: NDArray[np.float32]
+
+
+def bilinear_taps(length: int, output: int) -> AxisTaps:
+    """Taps of a bilinear resize of ``length`` lines to ``output``, pixel areas aligned, no antialiasing.
+
+    The arithmetic is that of `torch.nn.functional.interpolate` with align_corners false, in float32.
+    """
+    scale = np.float32(length) / np.float32(output)
+    half = np.float32(0.5)
+    source = np.maximum(scale * (np.arange(output, dtype=np.float32) + half) - half, np.float32(0))
+    first = np.minimum(source.astype(np.int64), length - 1)
+    second = np.minimum(first + 1, length - 1)
+    return AxisTaps(first, second, np.clip(source - first.astype(np.float32), 0, 1).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A crop ready to be moved to the device.
+
+    Attributes:
+        pixels: (h, w, 3) uint8, the part of the image that is needed, a view where possible.
+        rows: Taps into its rows, one for each output row; padding is a matter of repeated indices.
+        columns: Likewise.
+    """
+
+    pixels: NDArray[np.uint8]
+    rows: AxisTaps
+    columns: AxisTaps
+
+
+def read_crop(image: NDArray[np.uint8], plan: CropPlan, output_size: tuple[int, int]) -> Crop:
+    """Collect the pixels of a crop.
+
+    Args:
+        image: (H, W, 3) uint8.
+        plan: From `plan_crop` with the same image size.
+        output_size: Rows and columns of the result.
+    """
+    slices, taps = [], []
+    for axis in (0, 1):
+        available = _subsampled(image.shape[axis], plan.offset[axis], plan.step)
+        start, length = plan.corner[axis], plan.size[axis]
+        low = min(max(start, 0), available - 1)
+        high = min(max(start + length - 1, 0), available - 1)
+        lines = bilinear_taps(length, output_size[axis])
+        first, second = (np.clip(start + index, 0, available - 1) - low for index in (lines.first, lines.second))
+        taps.append(AxisTaps(first, second, lines.fraction))
+        origin = min(plan.offset[axis], image.shape[axis] - 1)
+        slices.append(slice(origin + low * plan.step, origin + high * plan.step + 1, plan.step))
+    return Crop(image[slices[0], slices[1]], taps[0], taps[1])
+
+
+def resample(
+    pixels: torch.Tensor,
+    row_taps: torch.Tensor,
+    row_fractions: torch.Tensor,
+    column_taps: torch.Tensor,
+    column_fractions: torch.Tensor,
+) -> torch.Tensor:
+    """Interpolate a crop on the device.
+
+    Args:
+        pixels: (h, w, 3) uint8.
+        row_taps: (2, OH) int64, first and second source row of every output row.
+        row_fractions: (OH,) float32.
+        column_taps: (2, OW) int64.
+        column_fractions: (OW,) float32.
+
+    Returns:
+        (1, 3, OH, OW) float32 in channels_last format, 0..255.
+    """
+    upper = pixels.index_select(0, row_taps[0]).float()  # (OH, w, 3)
+    lower = pixels.index_select(0, row_taps[1]).float()
+    lines = torch.lerp(upper, lower, row_fractions[:, None, None])
+    left = lines.index_select(1, column_taps[0])  # (OH, OW, 3)
+    right = lines.index_select(1, column_taps[1])
+    patch = torch.lerp(left, right, column_fractions[:, None])
+    return patch.permute(2, 0, 1)[None]
+
+
+def sample_patch(
+    image: NDArray[np.uint8],
+    center: Pair,
+    crop_size: Pair,
+    output_size: tuple[int, int] | None,
+    mode: BorderMode = "replicate",
+    max_scale_change: float | None = None,
+) -> tuple[torch.Tensor, tuple[int, int, int, int]]:
+    """Crop and resize in one call, on the host.
+
+    Args:
+        image: (H, W, 3) uint8.
+        center: Row and column.
+        crop_size: Height and width in image pixels.
+        output_size: Rows and columns of the result; None leaves the crop as it is.
+        mode: See `TrackerConfig.border_mode`.
+        max_scale_change: Most that the mode may shrink the crop.
+
+    Returns:
+        The patch (1, 3, OH, OW) float32, 0..255, and its coordinates (top, left, bottom, right) in the image.
+    """
+    plan = plan_crop(image.shape[:2], center, crop_size, output_size, mode, max_scale_change)
+    crop = read_crop(image, plan, output_size or plan.size)
+    patch = resample(torch.from_numpy(np.ascontiguousarray(crop.pixels)), *tap_tensors(crop.rows), *tap_tensors(crop.columns))
+    return patch, plan.coordinates
+
+
+def tap_tensors(taps: AxisTaps) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices (2, O) int64 and fractions (O,) float32."""
+    return torch.from_numpy(np.stack([taps.first, taps.second])), torch.from_numpy(taps.fraction)

@@ -1,0 +1,121 @@
+"""The frames that the target filter is trained on, and how much each of them counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trdimp_ros.models.target_filter import SampleMaps
+
+
+class SampleWeights:
+    """Weights of the stored samples and the choice of the slot for a new one; on the host (spec section 8).
+
+    Args:
+        capacity: Number of slots.
+        initial: Number of samples of the first frame, in the first slots, equally weighted.
+
+    Attributes:
+        values: (capacity,) float32, zero in free slots.
+        stored: Number of samples ever stored; grows beyond the capacity.
+    """
+
+    def __init__(self, capacity: int, initial: int) -> None:
+        self.values: NDArray[np.float32] = np.zeros(capacity, np.float32)
+        self.values[:initial] = 1.0 / initial
+        self.stored = initial
+        self._initial = initial
+        self._newest: int | None = None
+
+    def add(self, learning_rate: float, initial_minimum: float) -> int:
+        """Make room for a sample.
+
+        Args:
+            learning_rate: Weight of the new sample; those after it outweigh it by 1 / (1 - rate) each.
+            initial_minimum: Least total weight of the first frame's samples, which are then never replaced; 0: none.
+
+        Returns:
+            The slot to write it to.
+        """
+        values, rate = self.values, np.float32(learning_rate)
+        if rate == 1:
+            slot = 0
+            values[:] = 0
+            values[0] = 1
+        else:
+            slot = self._slot(replace_from=self._initial if initial_minimum > 0 else 0)
+            if self._newest is None:
+                values /= 1 - rate
+                values[slot] = rate
+            else:
+                values[slot] = values[self._newest] / (1 - rate)
+        values /= values.sum()
+        if initial_minimum > 0 and values[: self._initial].sum() < initial_minimum:
+            values /= np.float32(initial_minimum) + values[self._initial :].sum()
+            values[: self._initial] = initial_minimum / self._initial
+        self._newest = slot
+        self.stored += 1
+        return slot
+
+    def _slot(self, replace_from: int) -> int:
+        if self.stored < len(self.values):
+            return self.stored
+        return replace_from + int(self.values[replace_from:].argmin())
+
+
+class FilterMemory:
+    """Decoded feature maps with their label maps, in buffers of fixed size; a free slot has weight zero.
+
+    Args:
+        capacity: Number of samples.
+        feature_shape: Rows, columns and channels of a feature map.
+        score_size: Rows and columns of a score map.
+        device: Where the buffers are.
+    """
+
+    def __init__(
+        self, capacity: int, feature_shape: tuple[int, int, int], score_size: tuple[int, int], device: torch.device
+    ) -> None:
+        self.capacity = capacity
+        # One sequence: the second dimension of the optimiser's tensors.
+        self.features = torch.zeros(capacity, 1, *feature_shape, device=device)
+        self.maps = SampleMaps(*(torch.zeros(capacity, 1, *score_size, device=device) for _ in range(3)))
+        self.sample_weights = torch.zeros(capacity, 1, device=device)
+        self.weights = SampleWeights(capacity, 1)
+        self.last_slot = -1
+
+    def reset(self, features: torch.Tensor, maps: SampleMaps) -> None:
+        """Start with the samples of the first frame.
+
+        Args:
+            features: (N, H, W, C) decoded.
+            maps: Each (N, H', W').
+        """
+        count = len(features)
+        for buffer, values in zip((self.features, *self.maps), (features, *maps), strict=True):
+            buffer.zero_()
+            buffer[:count, 0] = values
+        self.weights = SampleWeights(self.capacity, count)
+        self._upload_weights()
+
+    def insert(self, feature: torch.Tensor, maps: SampleMaps, learning_rate: float, initial_minimum: float) -> int:
+        """Store a sample, replacing the least important one when full.
+
+        Args:
+            feature: (1, H, W, C) decoded.
+            maps: Each (1, H', W').
+            learning_rate: See `SampleWeights.add`.
+            initial_minimum: Likewise.
+
+        Returns:
+            The slot it went to.
+        """
+        slot = self.weights.add(learning_rate, initial_minimum)
+        for buffer, value in zip((self.features, *self.maps), (feature, *maps), strict=True):
+            buffer[slot] = value
+        self._upload_weights()
+        return slot
+
+    def _upload_weights(self) -> None:
+        self.sample_weights.copy_(torch.from_numpy(self.weights.values)[:, None])

@@ -1,0 +1,186 @@
+"""Learning the target from the first frame: views, features, memories, filter and box reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.models.labels import gaussian_label
+from trdimp_ros.models.resnet import normalize_image
+from trdimp_ros.models.target_filter import SampleMaps, score_size
+from trdimp_ros.tracking.augmentation import Blur, FlipHorizontal, Rotation, Shift, Translation, View
+from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.cropping import sample_patch
+from trdimp_ros.tracking.geometry import Pair, sample_box
+from trdimp_ros.tracking.randomness import RandomSource
+
+
+@dataclass(frozen=True)
+class FirstFrame:
+    """The first frame as the network sees it.
+
+    Attributes:
+        patches: (V, 3, S, S) float32, 0..255: the views.
+        boxes: (V, 4) float32 target boxes x, y, w, h in them.
+        unrotated: Number of views, from the first, in which the box fits exactly.
+    """
+
+    patches: torch.Tensor
+    boxes: torch.Tensor
+    unrotated: int
+
+
+def look_at_first_frame(
+    image: NDArray[np.uint8], position: Pair, size: Pair, scale: float, config: TrackerConfig, random: RandomSource
+) -> FirstFrame:
+    """Crop the target once, enlarged, and make all views of it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        position: Of the target (row, column).
+        size: Its height and width.
+        scale: Image pixels per pixel of the network input.
+        config: The augmentations.
+        random: Source of the random shifts.
+    """
+    sample = config.image_sample_size
+    scale, inward = _inward_shift(position, scale, image.shape[:2], config)
+    views = _views(config, inward, random)
+    sample_position = np.rint(position)
+    expanded = int(sample * config.augmentation_expansion_factor)
+    expanded += (expanded - sample) % 2
+    crop_size = np.full(2, np.float32(scale) * np.float32(expanded), np.float32)
+    crop, _ = sample_patch(image, sample_position, crop_size, (expanded, expanded))
+    crop = crop.contiguous()
+    box = torch.from_numpy(sample_box(position, size, sample_position, scale, sample))
+    moved = torch.tensor([[view.shift[1], view.shift[0], 0, 0] for view in views], dtype=torch.float32)
+    return FirstFrame(
+        patches=torch.cat([view(crop) for view in views]),
+        boxes=box + moved,
+        unrotated=sum(not view.rotated for view in views),
+    )
+
+
+def _inward_shift(
+    position: Pair, scale: float, image_size: tuple[int, ...], config: TrackerConfig
+) -> tuple[float, Pair]:
+    """With border_mode ``inside``: the scale of a search area that fits the image, and how far to move it, in pixels of
+    the network input. Otherwise the scale as it is and no shift."""
+    if config.border_mode != "inside":
+        return scale, np.zeros(2, np.float32)
+    image = np.asarray(image_size[:2], np.float32)
+    wanted = np.full(2, np.float32(scale) * np.float32(config.image_sample_size), np.float32)
+    shrink = np.clip((wanted / image).max(), 1, config.patch_max_scale_change)
+    wanted = wanted / np.float32(shrink)
+    scale = float(wanted[0]) / config.image_sample_size
+    low = position - (wanted - 1) / 2
+    high = position + wanted / 2 + 1
+    overhang = np.maximum(-low, 0) - np.maximum(high - image, 0)
+    return scale, (-overhang / np.float32(scale)).astype(np.float32)
+
+
+def _views(config: TrackerConfig, inward: Pair, random: RandomSource) -> list[View]:
+    sample = config.image_sample_size
+    size = (sample, sample)
+    base = _whole(inward)
+
+    def random_shift() -> Shift:
+        if config.random_shift_factor == 0:
+            return 0, 0
+        return _whole((random.shift() - np.float32(0.5)) * np.float32(sample) * config.random_shift_factor + inward)
+
+    views: list[View] = [Translation(size, base)]
+    for relative in config.augmentation_shifts:
+        row, column = _whole(np.asarray(relative, np.float32) * np.float32(sample) / 2)
+        views.append(Translation(size, (row + base[0], column + base[1])))
+    if config.augmentation_flip:
+        views.append(FlipHorizontal(size, random_shift()))
+    views += [Blur(deviations, size, random_shift()) for deviations in config.augmentation_blurs]
+    views += [Rotation(angle, size, random_shift()) for angle in config.augmentation_rotations]
+    return views
+
+
+def _whole(shift: NDArray[np.floating]) -> Shift:
+    """Truncated toward zero."""
+    return int(shift[0]), int(shift[1])
+
+
+@dataclass(frozen=True)
+class LearnedTarget:
+    """What the first frame teaches.
+
+    Attributes:
+        features: (N, h, w, C) classification features of the views and of the copies with dropped channels.
+        masks: (N, h, w) their Gaussian masks.
+        boxes: (N, 4) their boxes.
+        modulation: Two vectors for the box scorer, None without IoU predictor.
+    """
+
+    features: torch.Tensor
+    masks: torch.Tensor
+    boxes: torch.Tensor
+    modulation: tuple[torch.Tensor, torch.Tensor] | None
+
+
+def learn_first_frame(
+    network: TrDiMPNet, frame: FirstFrame, config: TrackerConfig, random: RandomSource, dtype: torch.dtype
+) -> LearnedTarget:
+    """Run the backbone on all views.
+
+    Args:
+        network: Prepared for inference.
+        frame: From `look_at_first_frame`.
+        config: Dropout, and which views the box reference uses.
+        random: Source of the dropout.
+        dtype: Of the backbone.
+    """
+    device = next(network.parameters()).device
+    boxes = frame.boxes.to(device)
+    features, modulations = [], []
+    references = frame.unrotated if config.iounet_augmentation else 1
+    for index, patch in enumerate(frame.patches.to(device)):
+        # One by one: a batch of them would need many times the memory of a tracked frame.
+        fine, coarse = network.feature_extractor(normalize_image(patch[None]).to(dtype))
+        features.append(network.classifier.features(coarse))
+        if config.use_iou_net and index < references:
+            modulations.append(network.bb_regressor.modulation(fine.float(), coarse.float(), boxes[index : index + 1]))
+    x = torch.cat(features)
+    dropped = config.augmentation_dropout_samples
+    if dropped:
+        keep = random.kept_channels(dropped, x.shape[-1], config.augmentation_dropout).to(x)
+        x = torch.cat([x, x[:1] * keep[:, None, None, :] / (1 - config.augmentation_dropout)])
+        boxes = torch.cat([boxes, boxes[:1].expand(dropped, 4)])
+    sample = config.image_sample_size
+    masks = gaussian_label(boxes, (x.shape[1], x.shape[2]), (sample, sample), network.config.filter_size)
+    modulation = None
+    if modulations:
+        fine_vector, coarse_vector = (torch.cat(vectors).mean(dim=0) for vectors in zip(*modulations, strict=True))
+        modulation = (fine_vector, coarse_vector)
+    return LearnedTarget(x, masks, boxes, modulation)
+
+
+def first_filter(
+    network: TrDiMPNet, decoded: torch.Tensor, boxes: torch.Tensor, iterations: int
+) -> tuple[torch.Tensor, SampleMaps]:
+    """The target filter after the first frame, and the maps of its samples for the filter memory.
+
+    Args:
+        network: Prepared for inference.
+        decoded: (N, h, w, C) float32 decoded features.
+        boxes: (N, 4).
+        iterations: Optimiser steps.
+
+    Returns:
+        The filter (1, C, K, K), and maps (N, H', W').
+    """
+    classifier = network.classifier
+    features = decoded[:, None]
+    initial = classifier.filter_initializer(features.to(classifier.filter_initializer.filter_conv.weight.dtype), boxes[:, None])
+    size = score_size((decoded.shape[1], decoded.shape[2]), network.config.filter_size)
+    maps = classifier.filter_optimizer.sample_maps(boxes[:, None], size)
+    filters = classifier.filter_optimizer(initial, features, maps, iterations)[-1]
+    return filters, SampleMaps(*(values[:, 0] for values in maps))

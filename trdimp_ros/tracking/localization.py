@@ -1,0 +1,203 @@
+"""From score maps to a decision: where the target is and whether to believe it.
+
+Everything stays on the device and no step depends on the host, so a whole frame can be one CUDA graph. A decision is the
+number of the first rule that applies.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import torch
+
+
+class State(IntEnum):
+    """What a frame says of the target.
+
+    ``HARD_NEGATIVE``: found, with a distractor in sight, which is learned from.
+    """
+
+    NOT_FOUND = 0
+    UNCERTAIN = 1
+    HARD_NEGATIVE = 2
+    NORMAL = 3
+
+
+class Rule(IntEnum):
+    """The rules of localisation, in the order in which they are tried."""
+
+    NOT_FOUND = 0
+    UNCERTAIN_SCORE = 1
+    HARD_SAMPLE_SCORE = 2
+    DISTRACTOR_FAR = 3
+    """A strong second peak, far from the last position, while the first is near."""
+    TARGET_IS_SECOND_PEAK = 4
+    """The first peak is far from the last position, the strong second one near."""
+    BOTH_FAR = 5
+    BOTH_NEAR = 6
+    WEAK_DISTRACTOR = 7
+    NORMAL = 8
+
+
+STATE_OF_RULE = {
+    Rule.NOT_FOUND: State.NOT_FOUND,
+    Rule.UNCERTAIN_SCORE: State.UNCERTAIN,
+    Rule.HARD_SAMPLE_SCORE: State.HARD_NEGATIVE,
+    Rule.DISTRACTOR_FAR: State.HARD_NEGATIVE,
+    Rule.TARGET_IS_SECOND_PEAK: State.HARD_NEGATIVE,
+    Rule.BOTH_FAR: State.UNCERTAIN,
+    Rule.BOTH_NEAR: State.UNCERTAIN,
+    Rule.WEAK_DISTRACTOR: State.HARD_NEGATIVE,
+    Rule.NORMAL: State.NORMAL,
+}
+
+_STATES = [int(STATE_OF_RULE[rule]) for rule in Rule]
+
+
+class Thresholds(NamedTuple):
+    """The parameters of localisation as scalars on the device, so that they can change without a new graph.
+
+    The names are those of `TrackerConfig`.
+    """
+
+    target_not_found_threshold: torch.Tensor
+    uncertain_threshold: torch.Tensor
+    hard_sample_threshold: torch.Tensor
+    distractor_threshold: torch.Tensor
+    hard_negative_threshold: torch.Tensor
+    target_neighborhood_scale: torch.Tensor
+    displacement_scale: torch.Tensor
+
+
+class Localization(NamedTuple):
+    """The decision on one frame; tensors on the device.
+
+    Attributes:
+        rule: () int64, a `Rule`.
+        state: () int64, a `State`.
+        scale_index: () int64, which of the scales won.
+        displacement: (2,) float32 row and column of the chosen peak from the centre of the search area, image pixels.
+        score_map: (H, W) of the winning scale, without window.
+        confidence: () its maximum.
+    """
+
+    rule: torch.Tensor
+    state: torch.Tensor
+    scale_index: torch.Tensor
+    displacement: torch.Tensor
+    score_map: torch.Tensor
+    confidence: torch.Tensor
+
+
+def hann_window(size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Product of two Hann windows (rows, columns) without the zeros at the ends."""
+    profiles = [
+        0.5 * (1 - torch.cos(2 * torch.pi * torch.arange(1, n + 1, device=device, dtype=torch.float32) / (n + 1)))
+        for n in size
+    ]
+    return profiles[0][:, None] * profiles[1][None, :]
+
+
+def find_peak(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Highest score of each map and where it is; of equal ones the leftmost, then the topmost.
+
+    Args:
+        scores: (N, H, W).
+
+    Returns:
+        (N,) values and (N, 2) float32 row and column.
+    """
+    height = scores.shape[1]
+    columnwise = scores.transpose(1, 2).flatten(1)  # (N, W * H)
+    value = columnwise.amax(dim=1)
+    order = torch.arange(columnwise.shape[1], device=scores.device)
+    # argmax may return any of several equal ones, on a GPU in particular
+    first = torch.where(columnwise == value[:, None], order, columnwise.shape[1]).amin(dim=1)
+    return value, torch.stack([first % height, first // height], dim=1).float()
+
+
+def localize(
+    scores: torch.Tensor,
+    sample_positions: torch.Tensor,
+    sample_scales: torch.Tensor,
+    position: torch.Tensor,
+    target_size: torch.Tensor,
+    thresholds: Thresholds,
+    sample_size: int,
+    filter_size: int,
+    window: torch.Tensor | None = None,
+    advanced: bool = True,
+) -> Localization:
+    """Choose a peak and judge it.
+
+    Args:
+        scores: (N, H, W) score maps of N scales.
+        sample_positions: (N, 2) centres of the search areas, row and column in the image.
+        sample_scales: (N,) image pixels per pixel of the network input.
+        position: (2,) last position of the target in the image.
+        target_size: (2,) its height and width in the image.
+        thresholds: See `TrackerConfig`.
+        sample_size: Side of the network input.
+        filter_size: Side of the target filter.
+        window: (H, W) weights of the scores for choosing (not for judging) the first peak.
+        advanced: False always returns the first peak as `Rule.NORMAL`.
+    """
+    height, width = scores.shape[1:]
+    extra = (filter_size + 1) % 2
+    cell = torch.tensor([sample_size / (height - extra), sample_size / (width - extra)], device=scores.device)
+    center = torch.tensor([(height - 1) / 2, (width - 1) / 2], device=scores.device)
+
+    values, peaks = find_peak(scores if window is None else scores * window)
+    scale_index = values.argmax()
+    chosen = scale_index[None]
+    score1, peak1 = values.index_select(0, chosen)[0], peaks.index_select(0, chosen)[0]
+    scale = sample_scales.index_select(0, chosen)[0]
+    score_map = scores.index_select(0, chosen)[0]
+    confidence = score_map.amax()
+    from_center1 = peak1 - center
+    displacement1 = from_center1 * cell * scale
+    if not advanced:
+        normal = torch.full_like(scale_index, Rule.NORMAL)
+        return Localization(normal, torch.full_like(normal, State.NORMAL), scale_index, displacement1, score_map, confidence)
+
+    rest = _without_neighborhood(score_map, peak1, thresholds.target_neighborhood_scale * (target_size / scale) / cell)
+    value2, peak2 = find_peak(rest[None])
+    score2, from_center2 = value2[0], peak2[0] - center
+    displacement2 = from_center2 * cell * scale
+
+    previous = (position - sample_positions.index_select(0, chosen)[0]) / (cell * scale)
+    distance1 = (from_center1 - previous).square().sum().sqrt()
+    distance2 = (from_center2 - previous).square().sum().sqrt()
+    limit = thresholds.displacement_scale * ((height * width) ** 0.5 / 2)
+    doubtful = score2 > thresholds.distractor_threshold * score1
+    weak = (score2 > thresholds.hard_negative_threshold * score1) & (score2 > thresholds.target_not_found_threshold)
+    uncertain, hard = thresholds.uncertain_threshold, thresholds.hard_sample_threshold
+    applies = torch.stack(
+        [
+            score1 < thresholds.target_not_found_threshold,
+            (uncertain > 0) & (score1 < uncertain),
+            (hard > 0) & (score1 < hard),
+            doubtful & (distance2 > limit) & (distance1 < limit),
+            doubtful & (distance2 < limit) & (distance1 > limit),
+            doubtful & (distance2 > limit) & (distance1 > limit),
+            doubtful,
+            weak,
+            torch.ones_like(doubtful),
+        ]
+    )
+    order = torch.arange(len(Rule), device=scores.device)
+    rule = torch.where(applies, order, len(Rule)).amin()
+    state = torch.tensor(_STATES, device=scores.device).index_select(0, rule[None])[0]
+    displacement = torch.where(rule == Rule.TARGET_IS_SECOND_PEAK, displacement2, displacement1)
+    return Localization(rule, state, scale_index, displacement, score_map, confidence)
+
+
+def _without_neighborhood(score_map: torch.Tensor, peak: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """The score map (H, W) with zeros in the box of this size (2,), in cells, round the peak (2,)."""
+    inside = []
+    for axis, length in enumerate(score_map.shape):
+        middle, half = peak[axis].double(), size[axis].double() / 2
+        lines = torch.arange(length, device=score_map.device)
+        inside.append((lines >= (middle - half).round()) & (lines < (middle + half + 1).round()))
+    return score_map.masked_fill(inside[0][:, None] & inside[1][None, :], 0.0)

@@ -1,0 +1,52 @@
+"""The named parameter sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trdimp_ros.tracking.config import TrackerConfig
+
+_TRDIMP = TrackerConfig()
+_TRSIAM = replace(_TRDIMP, net_opt_iter=0, net_opt_update_iter=0, net_opt_hn_iter=0)
+
+PRESETS: dict[str, TrackerConfig] = {
+    "trdimp": _TRDIMP,
+    "trsiam": _TRSIAM,
+    "trdimp_vot": replace(
+        _TRDIMP,
+        image_sample_size=224,
+        search_area_scale=4.0,
+        sample_memory_size=250,
+        learning_rate=0.0075,
+        init_samples_minimum_weight=0.0,
+        train_skipping=10,
+        net_opt_iter=25,
+        net_opt_update_iter=3,
+        net_opt_hn_iter=3,
+        window_output=True,
+        perform_hn_without_windowing=True,
+        augmentation_rotations=(-5.0, 10.0, -30.0, 60.0),
+        augmentation_blurs=((2.0, 0.2), (1.0, 3.0)),
+        augmentation_shifts=((0.6, 0.6), (-0.6, -0.6)),
+        augmentation_dropout_samples=3,
+        target_not_found_threshold=0.0,
+        distractor_threshold=100.0,
+        hard_negative_threshold=0.45,
+        displacement_scale=0.7,
+    ),
+    "trdimp_lasot": replace(_TRDIMP, transformer_skipping=0),
+    "trsiam_lasot": replace(_TRSIAM, transformer_skipping=0),
+}
+"""``trdimp``: the filter is learned online. ``trsiam``: it is not, which is faster. ``trdimp_vot``: a smaller search
+area, for short clips. ``..._lasot``: long videos, in which the template memory keeps the first frame alone."""
+
+
+def preset(name: str) -> TrackerConfig:
+    """The parameter set of this name.
+
+    Raises:
+        ValueError: naming the known presets.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; known are {', '.join(PRESETS)}")
+    return PRESETS[name]

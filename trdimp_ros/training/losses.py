@@ -1,0 +1,85 @@
+"""The two losses of training: the classifier's hinge (DiMP, section 3.4) and the box regression (PrDiMP, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from trdimp_ros.models.network import TrainingOutput
+
+HINGE_THRESHOLD = 0.05
+"""A label below this counts as background."""
+
+
+def hinge_loss(scores: torch.Tensor, label: torch.Tensor, threshold: float = HINGE_THRESHOLD) -> torch.Tensor:
+    """Mean squared error where the label says target; in the background only positive scores are errors.
+
+    Args:
+        scores: Any shape.
+        label: The same shape, Gaussian labels.
+        threshold: See `HINGE_THRESHOLD`.
+    """
+    target = (label >= threshold).to(scores.dtype)
+    clipped = target * scores + (1 - target) * functional.relu(scores)
+    return functional.mse_loss(clipped, target * label)
+
+
+def kl_regression_loss(scores: torch.Tensor, proposal_density: torch.Tensor, true_density: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence of the predicted box density from the true one, by Monte Carlo over proposals.
+
+    Args:
+        scores: (..., R) of R proposals; the predicted density is proportional to their exponential.
+        proposal_density: (..., R) density that the proposals were drawn from.
+        true_density: (..., R) wanted density at the proposals.
+    """
+    normalizer = torch.logsumexp(scores - proposal_density.log(), dim=-1) - math.log(scores.shape[-1])
+    expected = (scores * true_density / proposal_density).mean(dim=-1)
+    return (normalizer - expected).mean()
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the parts of the loss (DiMP, section 3.4).
+
+    Attributes:
+        box: Box regression.
+        final_filter: Scores of the last filter iterate.
+        initial_filter: Scores of the initialiser's filter.
+        intermediate_filters: Mean over the iterates between them.
+    """
+
+    box: float = 0.01
+    final_filter: float = 100.0
+    initial_filter: float = 100.0
+    intermediate_filters: float = 400.0
+
+
+def weighted_losses(
+    output: TrainingOutput,
+    label: torch.Tensor,
+    proposal_density: torch.Tensor,
+    true_density: torch.Tensor,
+    weights: LossWeights | None = None,
+) -> dict[str, torch.Tensor]:
+    """All parts of the loss, weighted, and their sum ``total``.
+
+    Args:
+        output: Of the network's forward pass, with at least three filter iterates.
+        label: (T, S, H', W') classifier labels of the test frames.
+        proposal_density: (T, S, R).
+        true_density: (T, S, R).
+        weights: None: the defaults.
+    """
+    weights = weights or LossWeights()
+    by_iterate = [hinge_loss(scores, label) for scores in output.scores]
+    between = by_iterate[1:-1]
+    parts = {
+        "box": weights.box * kl_regression_loss(output.box_scores, proposal_density, true_density),
+        "final_filter": weights.final_filter * by_iterate[-1],
+        "initial_filter": weights.initial_filter * by_iterate[0],
+        "intermediate_filters": weights.intermediate_filters * torch.stack(between).mean(),
+    }
+    return {"total": torch.stack(list(parts.values())).sum(), **parts}
