@@ -15,7 +15,7 @@ FRAMES = 8
 RUNS = ("track_trdimp_options", "track_trdimp_vot")
 KEPT = (
     r"prroi_pool/[acde]/", r"backbone/224/", r"clf_feature/224/", r"instance_l2norm/", r"transformer/small/", r"label/",
-    r"optimizer/", r"localize/", r"window/", r"memory/(learning|min|fast_small|lr1|small)", r"geometry/", r"augment/",
+    r"optimizer/", r"localize/", r"window/", r"memory/(learning|min|fast_small|lr1|small)", r"geometry/",
     r"sample_patch/(imageB|cases|coords|patch_)", r"train/(kl|hinge)",
 )  # fmt: skip
 MAX_NUMBERS = 8_000
@@ -28,7 +28,7 @@ PER_FRAME = (
 )  # fmt: skip
 OF_RUN = (
     "init_box", "init_shifts", "init_target_boxes", "init_target_scale", "init_base_target_sz", "init_scale_bounds",
-    "config", "preset", "overrides", "init_filter", "init_mod3", "init_mod4", "init_samples", "init_x_clf",
+    "config", "preset", "overrides", "init_filter", "init_mod3", "init_mod4", "init_samples",
 )  # fmt: skip
 
 
@@ -37,8 +37,6 @@ def small_run(path: Path) -> dict[str, np.ndarray]:
     small = {key: run[key][: FRAMES - 1] for key in PER_FRAME} | {key: run[key] for key in OF_RUN}
     small["free_horizon"] = np.minimum(run["free_horizon"], FRAMES)
     small["frames"] = np.array(FRAMES)
-    for key in ("init_samples", "init_x_clf"):
-        small[key] = small[key][:2]
     return small
 
 

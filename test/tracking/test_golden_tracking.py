@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import torch
+from golden_set import skip_in_small_set
 
 from trdimp_ros.tracking import augmentation
 from trdimp_ros.tracking.cropping import sample_patch
@@ -60,6 +61,7 @@ def view_of(case: dict) -> augmentation.View:
 
 
 def test_golden_augmentation(golden):
+    skip_in_small_set(golden, "augment/input")
     image = golden["augment/input"]
     cases = golden.json("augment/cases")
     assert cases

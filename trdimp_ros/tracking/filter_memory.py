@@ -19,6 +19,7 @@ class SampleWeights:
     Attributes:
         values: (capacity,) float32, zero in free slots.
         stored: Number of samples ever stored; grows beyond the capacity.
+        newest: Slot of the last sample added, None before the first.
     """
 
     def __init__(self, capacity: int, initial: int) -> None:
@@ -26,7 +27,7 @@ class SampleWeights:
         self.values[:initial] = 1.0 / initial
         self.stored = initial
         self._initial = initial
-        self._newest: int | None = None
+        self.newest: int | None = None
 
     def add(self, learning_rate: float, initial_minimum: float) -> int:
         """Make room for a sample.
@@ -45,16 +46,16 @@ class SampleWeights:
             values[0] = 1
         else:
             slot = self._slot(replace_from=self._initial if initial_minimum > 0 else 0)
-            if self._newest is None:
+            if self.newest is None:
                 values /= 1 - rate
                 values[slot] = rate
             else:
-                values[slot] = values[self._newest] / (1 - rate)
+                values[slot] = values[self.newest] / (1 - rate)
         values /= values.sum()
         if initial_minimum > 0 and values[: self._initial].sum() < initial_minimum:
             values /= np.float32(initial_minimum) + values[self._initial :].sum()
             values[: self._initial] = initial_minimum / self._initial
-        self._newest = slot
+        self.newest = slot
         self.stored += 1
         return slot
 
@@ -83,7 +84,6 @@ class FilterMemory:
         self.maps = SampleMaps(*(torch.zeros(capacity, 1, *score_size, device=device) for _ in range(3)))
         self.sample_weights = torch.zeros(capacity, 1, device=device)
         self.weights = SampleWeights(capacity, 1)
-        self.last_slot = -1
 
     def reset(self, features: torch.Tensor, maps: SampleMaps) -> None:
         """Start with the samples of the first frame.

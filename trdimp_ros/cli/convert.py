@@ -1,0 +1,24 @@
+"""Convert the official checkpoint to .safetensors."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from trdimp_ros.checkpoints import convert
+from trdimp_ros.tracking import PRESETS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="trdimp_net.pth.tar", help="official checkpoint, or any weights file")
+    parser.add_argument("target", type=Path, metavar="weights.safetensors", help="file to write")
+    parser.add_argument("--preset", choices=list(PRESETS), default="trdimp", help="stored beside them (%(default)s)")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    info = convert(options.source, options.target, options.preset)
+    megabytes = options.target.stat().st_size / 1e6
+    print(f"wrote {options.target} ({megabytes:.0f} MB, SHA-256 {info.sha256}), from {info.source} (SHA-256 {info.source_sha256})")
+    return dataclasses.asdict(info)

@@ -1,0 +1,119 @@
+"""Options that several subcommands share, and what they build."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trdimp_ros.checkpoints import WeightsInfo, load_network, untrained_network
+from trdimp_ros.tracking import PRESETS, Box, Tracker, TrackerConfig, preset
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def add_tracker_arguments(parser: argparse.ArgumentParser, default_preset: str = "trdimp") -> None:
+    """Options that decide which tracker runs."""
+    parser.add_argument("--preset", choices=list(PRESETS), default=default_preset, help="parameter set (%(default)s)")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="change one parameter of the preset; may be repeated",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help=".safetensors or official .pth.tar; default: untrained weights"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="(%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (%(default)s)")
+
+
+def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
+    """The tracker that the options ask for.
+
+    Raises:
+        ValueError: for options that cannot be met.
+    """
+    config = changed(preset(options.preset), options.changes)
+    device = choose_device(options.device)
+    if options.weights is None:
+        print(
+            "No --weights given: using untrained, reproducible weights. Only what is learned online tracks; "
+            "expect it to hold easy targets and no more.",
+            file=sys.stderr,
+        )
+        network, info = untrained_network()
+    else:
+        network, info = load_network(options.weights)
+    return Tracker(network, config, device, PRECISIONS[options.precision], options.seed), info
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of this name; ``auto`` is the GPU where there is one.
+
+    Raises:
+        ValueError: for a device that this machine or this torch does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not supported; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device {name!r}: this torch ({torch.__version__}) sees no GPU; use --device cpu")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(f"device {name!r}: there are only {torch.cuda.device_count()} GPUs")
+    return device
+
+
+def changed(config: TrackerConfig, changes: list[str]) -> TrackerConfig:
+    """The configuration with NAME=VALUE changes applied; sequences are written 1,1.03,0.97 or 3:1,1:3.
+
+    Raises:
+        ValueError: for an unknown name or a value that does not fit.
+    """
+    known = {field.name: str(field.type) for field in fields(TrackerConfig)}
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator or name not in known:
+            raise ValueError(f"--set needs NAME=VALUE with the name of a parameter, got {change!r}")
+        try:
+            values[name] = _parsed(known[name], text)
+        except ValueError as error:
+            raise ValueError(f"--set {name}: {text!r} is not a {known[name]}") from error
+    return replace(config, **values)
+
+
+def _parsed(kind: str, text: str) -> Any:
+    if kind == "bool":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind == "int":
+        return int(text)
+    if kind == "float":
+        return float(text)
+    if kind.startswith("tuple[tuple"):
+        return tuple(tuple(float(number) for number in pair.split(":")) for pair in text.split(",") if pair)
+    if kind.startswith("tuple"):
+        return tuple(float(number) for number in text.split(",") if number)
+    return text
+
+
+def parse_box(text: str) -> Box:
+    """``x,y,w,h`` as a box, for argparse."""
+    try:
+        x, y, w, h = (float(value) for value in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a box is x,y,w,h, four numbers in pixels, got {text!r}") from error
+    return Box(x, y, w, h)

@@ -1,0 +1,1 @@
+"""Images in and out: video files, folders of images, a rendered scene, drawing."""

@@ -1,0 +1,127 @@
+"""Drawing results into frames, writing them as a video or a contact sheet."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from trdimp_ros.media.sources import Frame
+from trdimp_ros.tracking import Box, State, TrackResult
+
+COLORS = {
+    State.NORMAL: (60, 220, 60),
+    State.HARD_NEGATIVE: (120, 220, 60),
+    State.UNCERTAIN: (255, 190, 0),
+    State.NOT_FOUND: (255, 60, 60),
+}
+"""RGB; a found target is green, a doubtful one amber, a lost one red."""
+
+SEARCH_AREA_COLOR = (110, 160, 255)
+TRUTH_COLOR = (255, 255, 255)
+
+
+def draw_result(frame: Frame, result: TrackResult, truth: Box | None = None) -> Frame:
+    """A copy of the frame with search area, box, state and confidence, and the true box where known.
+
+    The box of a target that was not found is where it was last; it is drawn thin.
+    """
+    canvas = np.ascontiguousarray(frame).copy()
+    color = COLORS[result.state]
+    unit = max(1, round(min(frame.shape[:2]) / 360))
+    _rectangle(canvas, result.search_area, SEARCH_AREA_COLOR, 1)
+    if truth is not None:
+        _rectangle(canvas, truth, TRUTH_COLOR, 1)
+    _rectangle(canvas, result.box, color, 2 * unit if result.found else 1)
+    label = f"{result.state.name.lower()} {result.confidence:.2f}"
+    _text(canvas, label, (6 * unit, 18 * unit), 0.5 * unit, color)
+    return canvas
+
+
+def contact_sheet(frames: list[Frame], columns: int = 5, width: int = 320) -> Frame:
+    """The frames side by side, row after row, each scaled to the same width.
+
+    Raises:
+        ValueError: for no frames.
+    """
+    if not frames:
+        raise ValueError("a contact sheet needs at least one frame")
+    height = round(width * frames[0].shape[0] / frames[0].shape[1])
+    tiles = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
+    blank = np.zeros_like(tiles[0])
+    rows = math.ceil(len(tiles) / columns)
+    tiles += [blank] * (rows * columns - len(tiles))
+    lines = [np.concatenate(tiles[row * columns : (row + 1) * columns], axis=1) for row in range(rows)]
+    return np.concatenate(lines).astype(np.uint8, copy=False)
+
+
+def write_image(path: Path, frame: Frame) -> None:
+    """Write an RGB image.
+
+    Raises:
+        ValueError: if the file cannot be written.
+    """
+    try:
+        written = cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    except cv2.error as error:
+        raise ValueError(f"cannot write {path}: {error.err}") from error
+    if not written:
+        raise ValueError(f"cannot write {path}; does the folder exist?")
+
+
+class VideoWriter:
+    """Writes RGB frames of one size to an .mp4 or .avi file; a context manager.
+
+    Args:
+        path: To write.
+        rate: Frames per second.
+
+    Raises:
+        ValueError: on the first frame, if the file cannot be written.
+    """
+
+    CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+
+    def __init__(self, path: Path, rate: float) -> None:
+        if path.suffix not in self.CODECS:
+            raise ValueError(f"a video must end in {' or '.join(self.CODECS)}, got {path}")
+        self._path, self._rate = path, rate
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+    def write(self, frame: Frame) -> None:
+        """Append a frame; one of another size than the first is resized."""
+        if self._writer is None:
+            self._size = (frame.shape[1], frame.shape[0])
+            codec = cv2.VideoWriter.fourcc(*self.CODECS[self._path.suffix])
+            self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, self._size)
+            if not self._writer.isOpened():
+                raise ValueError(f"cannot write the video {self._path}; does the folder exist?")
+        if (frame.shape[1], frame.shape[0]) != self._size:
+            frame = cv2.resize(frame, self._size).astype(np.uint8, copy=False)
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+
+def _rectangle(canvas: Frame, box: Box, color: tuple[int, int, int], thickness: int) -> None:
+    if not all(math.isfinite(value) and abs(value) < 1e6 for value in box):
+        return
+    corner = round(box.x), round(box.y)
+    opposite = round(box.x + box.w), round(box.y + box.h)
+    cv2.rectangle(canvas, corner, opposite, color, thickness, cv2.LINE_AA)
+
+
+def _text(canvas: Frame, text: str, origin: tuple[int, int], size: float, color: tuple[int, int, int]) -> None:
+    for ink, thickness in (((0, 0, 0), 3), (color, 1)):
+        cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thickness, cv2.LINE_AA)

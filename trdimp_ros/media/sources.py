@@ -1,0 +1,134 @@
+"""Where frames come from: a video file or a folder of images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+FOLDER_RATE = 25.0
+"""Frames per second assumed for a folder of images."""
+
+Frame = NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB."""
+
+
+class FrameSource(Protocol):
+    """An ordered set of frames.
+
+    Attributes:
+        rate: Frames per second.
+    """
+
+    rate: float
+
+    def __len__(self) -> int:
+        """Number of frames, as announced by the file."""
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class ImageFolder:
+    """The images of a folder in the order of the numbers in their names.
+
+    Args:
+        folder: It, or its subfolder ``img`` (the OTB layout), holds the images.
+
+    Raises:
+        ValueError: if it holds none.
+    """
+
+    rate = FOLDER_RATE
+
+    def __init__(self, folder: Path) -> None:
+        candidates = [folder / "img", folder]
+        for candidate in candidates:
+            if candidate.is_dir():
+                files = [path for path in candidate.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+                if files:
+                    self.files = sorted(files, key=_natural_order)
+                    return
+        raise ValueError(f"no images in {folder}; wanted are {', '.join(sorted(IMAGE_SUFFIXES))}")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for file in self.files:
+            yield read_image(file)
+
+
+class VideoFile:
+    """The frames of a video file.
+
+    Args:
+        path: Any format that OpenCV reads.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        capture = self._open()
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        self.rate = rate if 0 < rate < 1000 else FOLDER_RATE
+        self._count = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        capture.release()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Frame]:
+        capture = self._open()
+        try:
+            while True:
+                more, frame = capture.read()
+                if not more:
+                    return
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        finally:
+            capture.release()
+
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(self.path))
+        if not capture.isOpened():
+            raise ValueError(f"cannot read the video {self.path}; is it damaged, or of a format OpenCV does not know?")
+        return capture
+
+
+def open_source(path: str | Path) -> FrameSource:
+    """A video file or a folder of images.
+
+    Raises:
+        ValueError: if there is no such file or folder, or nothing in it can be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return ImageFolder(path)
+    if not path.is_file():
+        raise ValueError(f"no such video file or folder of images: {path}")
+    return VideoFile(path)
+
+
+def read_image(path: Path) -> Frame:
+    """An image file as RGB.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"cannot read the image {path}; is it damaged?")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _natural_order(path: Path) -> tuple[list[int], str]:
+    """Sort key: the numbers in the name, so that 2 comes before 10."""
+    return [int(number) for number in re.findall(r"\d+", path.stem)], path.name
