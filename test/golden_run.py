@@ -41,7 +41,8 @@ def config_of(run: Any) -> TrackerConfig:
         if name in WITHOUT_EFFECT:
             continue
         if name == "box_refinement_step_length" and isinstance(value, list):
-            value, fields["box_refinement_size_step_length"] = value
+            fields["box_refinement_step_length"], fields["box_refinement_size_step_length"] = value
+            continue
         ours = RENAMED.get(name, name)
         known = TrackerConfig.__dataclass_fields__[ours]
         fields[ours] = float(value) if known.type == "float" else tuples(value)

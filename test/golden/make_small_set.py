@@ -78,8 +78,8 @@ def main(full: Path) -> None:
         np.savez_compressed(HERE / f"{name}.npz", **small_run(full / f"{name}.npz"))
     clip = np.load(full / "clip.npz")
     np.savez_compressed(HERE / "clip.npz", frames_delta=clip["frames_delta"][:FRAMES], gt=clip["gt"][:FRAMES])
-    for name in ("weights.py", "state_dict_layout.json", "bn_stats.npz"):
-        shutil.copyfile(full / name, HERE / name)
+    # Weights and batch norm statistics are those of the package's untrained network.
+    shutil.copyfile(full / "state_dict_layout.json", HERE / "state_dict_layout.json")
     (HERE / "README.md").write_text(
         "# Small golden set\n\nA choice from the numbers that the original implementation produced with made-up, "
         "reproducible weights;\ncut by `make_small_set.py`. Formats as in the full set's README.\n\n"

@@ -11,13 +11,13 @@ from trdimp_ros.models.norm import instance_l2_norm, norm_scale
 from trdimp_ros.models.precise_roi_pooling import precise_roi_pool
 from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.models.target_filter import (
+    FilterOptimizer,
     activation,
     activation_derivative,
     apply_filter,
     apply_filter_transpose,
-    FilterOptimizer,
 )
-from trdimp_ros.models.transformer import attention_weights, EncodedMemory
+from trdimp_ros.models.transformer import EncodedMemory, attention_weights
 
 
 def channels_last(features: torch.Tensor) -> torch.Tensor:
@@ -256,8 +256,6 @@ class TestBoxRegressor:
         layers = golden["iounet/layer2"], golden["iounet/layer3"]
         modulation = regressor.modulation(*layers, golden["iounet/ref_box"])
         scorer = BoxScorer(regressor, (modulation[0][0], modulation[1][0]))
-        scores, gradient = scorer.score_and_gradient(
-            regressor.search_features(*layers), golden["iounet/proposals"]
-        )
+        scores, gradient = scorer.score_and_gradient(regressor.search_features(*layers), golden["iounet/proposals"])
         golden.check("iounet/iou", scores[None])
         golden.check("iounet/iou_grad", gradient[None])

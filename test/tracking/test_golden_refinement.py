@@ -30,7 +30,9 @@ def scorer_and_features(golden):
 
 def found(state: State, displacement: torch.Tensor) -> Localization:
     number = torch.tensor(int(state))
-    return Localization(torch.tensor(int(Rule.NORMAL)), number, torch.tensor(0), displacement, torch.zeros(23, 23), torch.tensor(1.0))
+    return Localization(
+        torch.tensor(int(Rule.NORMAL)), number, torch.tensor(0), displacement, torch.zeros(23, 23), torch.tensor(1.0)
+    )
 
 
 def frame_scalars(config: TrackerConfig, **values) -> FrameScalars:
@@ -75,9 +77,14 @@ def test_golden_refined_box(golden, scorer_and_features):
     assert len(cases) == len(rows)
     sample_position = golden["refine/sample_pos"]
     for (name, changes, keeps_scale), expected in zip(cases, rows, strict=True):
-        config = replace(TrackerConfig(), update_scale_when_uncertain=not keeps_scale, **{
-            key: float(value) if isinstance(value, float) else value for key, value in ast.literal_eval(changes).items()
-        })
+        config = replace(
+            TrackerConfig(),
+            update_scale_when_uncertain=not keeps_scale,
+            **{
+                key: float(value) if isinstance(value, float) else value
+                for key, value in ast.literal_eval(changes).items()
+            },
+        )
         state = State.UNCERTAIN if keeps_scale else State.NORMAL
         packed = refine_frame(
             scorer,

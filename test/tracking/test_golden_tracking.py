@@ -23,7 +23,9 @@ from trdimp_ros.tracking.refinement import from_relative, to_relative
 
 
 def test_golden_crops(golden):
-    images = {name: golden[f"sample_patch/image{name}"].numpy() for name in "ABC" if f"sample_patch/image{name}" in golden}
+    images = {
+        name: golden[f"sample_patch/image{name}"].numpy() for name in "ABC" if f"sample_patch/image{name}" in golden
+    }
     cases = golden.json("sample_patch/cases")
     assert cases
     for index, case in enumerate(cases):
@@ -82,8 +84,10 @@ def test_golden_filter_memory_weights(golden):
             golden.check(f"{trace}/weights", weights.values)
             continue
         description = golden.description(f"{trace}/weights")
-        minimum = 0.0 if "minimum_weight None" in description else float(
-            re.search(r"init_samples_minimum_weight ([0-9.]+)", description)[1]
+        minimum = (
+            0.0
+            if "minimum_weight None" in description
+            else float(re.search(r"init_samples_minimum_weight ([0-9.]+)", description)[1])
         )
         rates = golden["memory/learning_rates_fast" if "fast" in trace else "memory/learning_rates"].tolist()
         weights = SampleWeights(expected.shape[1], 15)
@@ -128,8 +132,16 @@ def test_golden_localization_of_equal_peaks(golden):
     parameters = golden.json("localize/trdimp/params")
     position = torch.tensor([120.0, 130.0])
     results = [
-        localize(scores, position[None], torch.ones(1), position, torch.tensor([80 / 2.2, 144 / 2.2]),
-                 thresholds_of(parameters), 352, 4)
+        localize(
+            scores,
+            position[None],
+            torch.ones(1),
+            position,
+            torch.tensor([80 / 2.2, 144 / 2.2]),
+            thresholds_of(parameters),
+            352,
+            4,
+        )
         for scores in golden["localize/ties/scores"]
     ]
     golden.check("localize/ties/branch", torch.stack([result.rule for result in results]))
@@ -140,8 +152,17 @@ def test_golden_localization_of_equal_peaks(golden):
 def test_golden_plain_localization(golden):
     parameters = golden.json("localize/trdimp/params")
     results = [
-        localize(scores, torch.zeros(3, 2), torch.tensor([1.0, 1.1, 0.9]), torch.zeros(2), torch.ones(2),
-                 thresholds_of(parameters), 352, 4, advanced=False)
+        localize(
+            scores,
+            torch.zeros(3, 2),
+            torch.tensor([1.0, 1.1, 0.9]),
+            torch.zeros(2),
+            torch.ones(2),
+            thresholds_of(parameters),
+            352,
+            4,
+            advanced=False,
+        )
         for scores in golden["localize/plain/scores"]
     ]
     golden.check("localize/plain/translation", torch.stack([result.displacement for result in results]))
@@ -171,11 +192,11 @@ def test_golden_geometry(golden):
     golden.check("geometry/location/scale", np.stack([scale for _, scale in locations]))
 
     position = np.array([100.25, 80.5], np.float32)
-    centers = [
-        centered_sample_position(position, 1.3, 352, *sizes) for sizes in ((22, 4), (22, 5), (23, 4), (14, 4))
-    ]
+    centers = [centered_sample_position(position, 1.3, 352, *sizes) for sizes in ((22, 4), (22, 5), (23, 4), (14, 4))]
     golden.check("geometry/centered_pos", np.stack(centers))
-    golden.check("geometry/scale_bounds", np.array(scale_bounds(np.array([50, 70], np.float32), (240, 320)), np.float32))
+    golden.check(
+        "geometry/scale_bounds", np.array(scale_bounds(np.array([50, 70], np.float32), (240, 320)), np.float32)
+    )
 
     polygons = golden["geometry/vot_polygon"].tolist()
     golden.check("geometry/vot_rect_area", np.array([polygon_to_box(polygon) for polygon in polygons]))

@@ -1,8 +1,8 @@
 """Unpickling without importing or running anything that the file names.
 
 A checkpoint's pickle names classes and functions. Of those only the ones in `_KNOWN` mean anything here, and they are
-replaced by functions of this module. Any other class becomes an inert placeholder: instances can be made and given state,
-which is dropped. Any other call is refused.
+replaced by functions of this module. Any other class becomes an inert placeholder: instances can be made and given
+state, which is dropped. Any other call is refused.
 """
 
 from __future__ import annotations

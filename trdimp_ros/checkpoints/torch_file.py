@@ -18,6 +18,7 @@ from trdimp_ros.checkpoints.inert_pickle import InertUnpickler, Storage, Storage
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 
+
 @dataclass
 class _LazyStorage:
     """Numbers that are read on first use and kept."""
@@ -32,7 +33,9 @@ class _LazyStorage:
             data = self.read_bytes()
             if len(data) != self.count * self.dtype.itemsize:
                 raise EOFError(f"a storage of {self.count} numbers has {len(data)} bytes")
-            self._values = torch.frombuffer(bytearray(data), dtype=self.dtype) if data else torch.empty(0, dtype=self.dtype)
+            self._values = (
+                torch.frombuffer(bytearray(data), dtype=self.dtype) if data else torch.empty(0, dtype=self.dtype)
+            )
         return self._values
 
 

@@ -8,8 +8,8 @@ filter does the work. They serve tests, benchmarks and a first look while no tra
 - the filter initialiser is close to a multiple of the identity, so that it yields a template;
 - the filter optimiser's radial functions have their analytic values.
 
-Each tensor is drawn from a stream of its own, seeded by its name, with additions, multiplications and square roots only:
-the numbers are the same on every platform.
+Each tensor is drawn from a stream of its own, seeded by its name, with additions, multiplications and square roots
+only: the numbers are the same on every platform.
 """
 
 from __future__ import annotations

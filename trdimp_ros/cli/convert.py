@@ -12,7 +12,9 @@ from trdimp_ros.tracking import PRESETS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="trdimp_net.pth.tar", help="official checkpoint, or any weights file")
+    parser.add_argument(
+        "source", type=Path, metavar="trdimp_net.pth.tar", help="official checkpoint, or any weights file"
+    )
     parser.add_argument("target", type=Path, metavar="weights.safetensors", help="file to write")
     parser.add_argument("--preset", choices=list(PRESETS), default="trdimp", help="stored beside them (%(default)s)")
 
@@ -20,5 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     info = convert(options.source, options.target, options.preset)
     megabytes = options.target.stat().st_size / 1e6
-    print(f"wrote {options.target} ({megabytes:.0f} MB, SHA-256 {info.sha256}), from {info.source} (SHA-256 {info.source_sha256})")
+    print(f"wrote {options.target}: {megabytes:.0f} MB, SHA-256 {info.sha256}")
+    print(f"from {info.source}: SHA-256 {info.source_sha256}")
     return dataclasses.asdict(info)

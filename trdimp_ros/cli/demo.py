@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     scene = RenderedScene()
+    if options.weights is None:
+        print("Without trained weights the box predictor is noise; tracking without it (use_iou_net=false).")
+        options.changes = ["use_iou_net=false", *options.changes]
     tracker, weights = build_tracker(options)
     options.out.mkdir(parents=True, exist_ok=True)
     video, sheet = options.out / "demo.mp4", options.out / "demo.png"

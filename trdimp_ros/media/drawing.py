@@ -23,6 +23,8 @@ COLORS = {
 SEARCH_AREA_COLOR = (110, 160, 255)
 TRUTH_COLOR = (255, 255, 255)
 
+CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+
 
 def draw_result(frame: Frame, result: TrackResult, truth: Box | None = None) -> Frame:
     """A copy of the frame with search area, box, state and confidence, and the true box where known.
@@ -83,11 +85,9 @@ class VideoWriter:
         ValueError: on the first frame, if the file cannot be written.
     """
 
-    CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
-
     def __init__(self, path: Path, rate: float) -> None:
-        if path.suffix not in self.CODECS:
-            raise ValueError(f"a video must end in {' or '.join(self.CODECS)}, got {path}")
+        if path.suffix not in CODECS:
+            raise ValueError(f"a video must end in {' or '.join(CODECS)}, got {path}")
         self._path, self._rate = path, rate
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
@@ -105,7 +105,7 @@ class VideoWriter:
         """Append a frame; one of another size than the first is resized."""
         if self._writer is None:
             self._size = (frame.shape[1], frame.shape[0])
-            codec = cv2.VideoWriter.fourcc(*self.CODECS[self._path.suffix])
+            codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix])
             self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, self._size)
             if not self._writer.isOpened():
                 raise ValueError(f"cannot write the video {self._path}; does the folder exist?")

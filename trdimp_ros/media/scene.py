@@ -1,4 +1,4 @@
-"""A rendered scene with exact ground truth: a textured target that moves, grows, is hidden by a pillar, leaves and returns."""
+"""A rendered scene with exact ground truth: a target that moves, grows, hides behind a pillar, leaves and returns."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from trdimp_ros.models.config import STRIDE, STRIDE_FINE
+from trdimp_ros.models.norm import at_least_float32
 from trdimp_ros.models.precise_roi_pooling import (
     bin_weight_gradients,
     bin_weights,
@@ -92,8 +93,9 @@ class BoxRegressor(nn.Module):
         """
         corners = _corners(boxes)[:, None]
         pool_fine, pool_coarse = ((bins, bins) for bins in REFERENCE_POOL)
-        pooled_fine = precise_roi_pool(self.conv3_1r(fine), corners, 1 / STRIDE_FINE, pool_fine)[:, 0]
-        pooled_coarse = precise_roi_pool(self.conv4_1r(coarse), corners, 1 / STRIDE, pool_coarse)[:, 0]
+        map_fine, map_coarse = at_least_float32(self.conv3_1r(fine)), at_least_float32(self.conv4_1r(coarse))
+        pooled_fine = precise_roi_pool(map_fine, corners, 1 / STRIDE_FINE, pool_fine)[:, 0].to(fine.dtype)
+        pooled_coarse = precise_roi_pool(map_coarse, corners, 1 / STRIDE, pool_coarse)[:, 0].to(fine.dtype)
         joined = torch.cat([self.fc3_1r(pooled_fine), pooled_coarse], dim=1)  # (N, 2 * channels, 1, 1)
         return self.fc34_3r(joined).flatten(1), self.fc34_4r(joined).flatten(1)
 
@@ -142,9 +144,7 @@ class BoxScorer:
     def __init__(self, regressor: BoxRegressor, modulation: tuple[torch.Tensor, torch.Tensor]) -> None:
         self._levels = []
         output = regressor.iou_predictor.weight.detach().float()[0]
-        for index, (vector, block) in enumerate(
-            zip(modulation, (regressor.fc3_rt, regressor.fc4_rt), strict=True)
-        ):
+        for index, (vector, block) in enumerate(zip(modulation, (regressor.fc3_rt, regressor.fc4_rt), strict=True)):
             weight, bias = (tensor.detach().float() for tensor in block.folded())
             bins = CANDIDATE_POOL[index]
             weight = weight.view(len(bias), -1, bins, bins) * vector.float().view(1, -1, 1, 1)

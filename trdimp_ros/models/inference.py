@@ -26,7 +26,7 @@ def prepare_for_inference(network: TrDiMPNet, device: torch.device, dtype: torch
     backbone = network.feature_extractor
     unused = {id(module) for name, module in backbone.named_children() if name in ("layer4", "fc")}
     # What is in the memo is taken as its own copy: unused parts are not duplicated only to be dropped.
-    memo = {identity: None for identity in unused}
+    memo = dict.fromkeys(unused)
     prepared = copy.deepcopy(network, memo).eval().requires_grad_(False)
     for module in prepared.modules():
         if isinstance(module, (ResNet, Bottleneck, BasicBlock)):
@@ -36,7 +36,8 @@ def prepare_for_inference(network: TrDiMPNet, device: torch.device, dtype: torch
     prepared = prepared.to(device=device)
     for module in prepared.modules():
         if isinstance(module, nn.Conv2d) and module.in_channels != network.config.distance_bins:
-            module.to(dtype=dtype, memory_format=torch.channels_last)
+            module.to(dtype=dtype)
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     prepared.classifier.transformer.to(dtype=dtype)
     return prepared
 

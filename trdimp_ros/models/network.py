@@ -61,9 +61,7 @@ class TrDiMPNet(nn.Module):
         backbone = self.config.backbone
         self.feature_extractor = ResNet(backbone)
         self.classifier = Classifier(self.config)
-        self.bb_regressor = BoxRegressor(
-            backbone.fine_channels, backbone.coarse_channels, self.config.iou_channels
-        )
+        self.bb_regressor = BoxRegressor(backbone.fine_channels, backbone.coarse_channels, self.config.iou_channels)
 
     def forward(
         self,
@@ -98,7 +96,7 @@ class TrDiMPNet(nn.Module):
         )
         filters = self.classifier.filter_initializer(train, train_boxes)
         optimizer = self.classifier.filter_optimizer
-        maps = optimizer.sample_maps(train_boxes, score_size(train.shape[2:4], self.config.filter_size))
+        maps = optimizer.sample_maps(train_boxes, score_size((train.shape[2], train.shape[3]), self.config.filter_size))
         iterates = optimizer(filters, train, maps, iterations)
         scores = [apply_filter(test, filters) for filters in iterates]
 

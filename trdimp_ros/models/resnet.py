@@ -65,9 +65,7 @@ class BasicBlock(nn.Module):
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     if stride == 1 and in_channels == out_channels:
         return None
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-    )
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
 
 class ResNet(nn.Module):
@@ -85,6 +83,9 @@ class ResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
 
         channels = config.stem_width
+        self.layer1: nn.Module
+        self.layer2: nn.Module
+        self.layer3: nn.Module
         for number, (width, depth) in enumerate(zip(config.stage_widths, config.stage_depths, strict=True), start=1):
             blocks = []
             for index in range(depth):
@@ -106,6 +107,5 @@ class ResNet(nn.Module):
             (N, coarse_channels, S/16, S/16).
         """
         x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
-        x = self.layer1(x)
-        fine = self.layer2(x)
+        fine = self.layer2(self.layer1(x))
         return fine, self.layer3(fine)

@@ -1,8 +1,8 @@
 """The target filter: applying it, its first guess, and its optimisation by steepest descent (DiMP, ICCV 2019).
 
 Features are maps of tokens, (I, S, H, W, C): I images of each of S sequences. Filters are (S, C, K, K). A filter with
-one output channel is a matrix product (C x K*K) followed by a shifted sum, and so is its transpose: while tracking, both
-are far faster that way than as a convolution.
+one output channel is a matrix product (C x K*K) followed by a shifted sum, and so is its transpose: while tracking,
+both are far faster that way than as a convolution.
 """
 
 from __future__ import annotations

@@ -21,20 +21,23 @@ INVERSE_TEMPERATURE = 30.0
 """Factor on the cosine of query and key before the softmax."""
 
 
-def attention_weights(queries: torch.Tensor, keys: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def attention_weights(
+    queries: torch.Tensor, keys: torch.Tensor, dtype: torch.dtype, includes_self: bool = False
+) -> torch.Tensor:
     """Softmax weights up to a factor per row: the caller divides by their sum.
 
     Args:
         queries: (..., Q, K) unit vectors, float32.
         keys: (..., T, K) unit vectors, float32.
         dtype: Of the result; the exponential is taken in float32.
+        includes_self: Every query is one of the keys. The factor is then the same for all rows, whatever the keys.
 
     Returns:
         (..., Q, T) positive weights.
     """
     logits = (queries * INVERSE_TEMPERATURE) @ keys.transpose(-1, -2)
     if dtype == torch.float16:  # whose largest number is 65504
-        logits = logits - logits.amax(dim=-1, keepdim=True)
+        logits = logits - (INVERSE_TEMPERATURE if includes_self else logits.amax(dim=-1, keepdim=True))
     weights = logits.exp() if logits.requires_grad else logits.exp_()
     return weights.to(dtype)
 
@@ -51,6 +54,21 @@ class EncodedMemory:
 
     keys: torch.Tensor
     values: torch.Tensor
+
+
+def with_normalizer(values: torch.Tensor, in_use: torch.Tensor | None) -> torch.Tensor:
+    """Append the softmax's normaliser to values, and leave out what lies in free slots.
+
+    Args:
+        values: (B, N, L, V).
+        in_use: (B, N) 1 for a frame in use, 0 for a free slot; None: all are.
+
+    Returns:
+        (B, N, L, V + 1): the values and 1, or zeros in a free slot.
+    """
+    used = values.new_ones(values.shape[:2]) if in_use is None else in_use.to(values.dtype)
+    used = used[..., None, None].expand(*values.shape[:3], 1)
+    return torch.cat([values * used, used], dim=-1)
 
 
 class Attention(nn.Module):
@@ -137,19 +155,36 @@ class Transformer(nn.Module):
             (B, N, L, C) encoded tokens, ``norm(X + attention(X, X, X))``; meaningless in free slots.
         """
         keys = self.self_attn.keys(frames)  # (B, N, L, K)
-        values = self._with_normalizer(frames, in_use)  # (B, N*L, C + 1)
-        encoded = []
-        # Frame by frame: the complete attention matrix of a full memory would take 375 MB.
-        for frame in range(frames.shape[1]):
-            weights = attention_weights(keys[:, frame], keys.flatten(1, 2), frames.dtype)  # (B, L, N*L)
-            sums = weights @ values  # (B, L, C + 1)
-            attended = sums[..., :-1] / sums[..., -1:]
-            encoded.append(instance_l2_norm(frames[:, frame] + attended, self.scale))
-        return torch.stack(encoded, dim=1)
+        values = with_normalizer(frames, in_use).flatten(1, 2)  # (B, N*L, C + 1)
+        sums = self.self_attention_sums(keys, keys.flatten(1, 2), values)
+        return self.add_attended(frames, sums)
 
-    def prepare(
-        self, encoded: torch.Tensor, masks: torch.Tensor, in_use: torch.Tensor | None = None
-    ) -> EncodedMemory:
+    def self_attention_sums(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Weighted sums of values, up to one factor common to all, so that parts of them can be added.
+
+        Args:
+            queries: (B, N, L, K) unit keys of the tokens that attend.
+            keys: (B, T, K) unit keys of the tokens attended to.
+            values: (B, T, C + 1) from `with_normalizer`.
+
+        Returns:
+            (B, N, L, C + 1).
+        """
+        # Frame by frame: the complete attention matrix of a full memory would take 375 MB.
+        return torch.stack(
+            [attention_weights(frame, keys, values.dtype, includes_self=True) @ values for frame in queries.unbind(1)],
+            dim=1,
+        )
+
+    def add_attended(self, frames: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
+        """Encoded tokens (B, N, L, C) from the frames and their `self_attention_sums`."""
+        sums = at_least_float32(sums)
+        # Nobody attends from a free slot; what stands there only has to stay finite.
+        attended = sums[..., :-1] / sums[..., -1:].clamp_min(1e-30)
+        encoded = frames + attended.to(frames.dtype)
+        return instance_l2_norm(encoded.flatten(0, 1), self.scale).view(frames.shape)
+
+    def prepare(self, encoded: torch.Tensor, masks: torch.Tensor, in_use: torch.Tensor | None = None) -> EncodedMemory:
         """Compute what the decoder needs of the memory.
 
         Args:
@@ -160,7 +195,8 @@ class Transformer(nn.Module):
         masks = masks[..., None].to(encoded.dtype)
         masked = torch.cat([encoded * masks, masks], dim=-1)  # (B, N, L, C + 1)
         return EncodedMemory(
-            keys=self.cross_attn.keys(encoded).flatten(1, 2), values=self._with_normalizer(masked, in_use)
+            keys=self.cross_attn.keys(encoded).flatten(1, 2),
+            values=with_normalizer(masked, in_use).flatten(1, 2),
         )
 
     def decode(self, frames: torch.Tensor, memory: EncodedMemory) -> torch.Tensor:
@@ -174,7 +210,7 @@ class Transformer(nn.Module):
             (N, L, C).
         """
         keys = self.self_attn.keys(frames)
-        weights = attention_weights(keys, keys, frames.dtype)  # (N, L, L)
+        weights = attention_weights(keys, keys, frames.dtype, includes_self=True)  # (N, L, L)
         attended = (weights @ frames) / weights.sum(dim=-1, keepdim=True)
         frames = instance_l2_norm(frames + attended, self.scale)
 
@@ -186,10 +222,3 @@ class Transformer(nn.Module):
         masked = instance_l2_norm(frames * mask, self.scale)
         transformed = instance_l2_norm(frames + features, self.scale)
         return instance_l2_norm(masked + transformed, self.scale)
-
-    @staticmethod
-    def _with_normalizer(values: torch.Tensor, in_use: torch.Tensor | None) -> torch.Tensor:
-        """(B, N, L, V) -> (B, N*L, V + 1): zero in free slots, with the softmax's normaliser as last column."""
-        used = values.new_ones(values.shape[:2]) if in_use is None else in_use.to(values.dtype)
-        used = used[..., None, None].expand(*values.shape[:3], 1)
-        return torch.cat([values * used, used], dim=-1).flatten(1, 2)

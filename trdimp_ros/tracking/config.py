@@ -35,9 +35,7 @@ def parameter(
     dynamic: bool = True,
 ) -> Any:
     """A dataclass field that carries its `ParameterInfo`."""
-    return dataclasses.field(
-        default=default, metadata={"info": ParameterInfo(description, minimum, maximum, dynamic)}
-    )
+    return dataclasses.field(default=default, metadata={"info": ParameterInfo(description, minimum, maximum, dynamic)})
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,11 @@ class TrackerConfig:
         2.0, "Side of the crop that the shifted and rotated views are cut from, in network inputs.", 1.0, 4.0, False
     )
     random_shift_factor: float = parameter(
-        1.0 / 3.0, "Width of the random shift of mirrored, blurred and rotated views, in network inputs.", 0.0, 1.0, False
+        1.0 / 3.0,
+        "Width of the random shift of mirrored, blurred and rotated views, in network inputs.",
+        0.0,
+        1.0,
+        False,
     )
 
     # Target filter and its memory
@@ -120,13 +122,11 @@ class TrackerConfig:
     hard_negative_learning_rate: float = parameter(0.02, "The same for a frame with a distractor in it.", 0.0, 1.0)
     init_samples_minimum_weight: float = parameter(
         0.25,
-        "Least total weight of the first frame's views; raising it drifts less and adapts less. 0 lets them be replaced.",
+        "Least total weight of the first frame's views; raising it drifts and adapts less. 0 lets them be replaced.",
         0.0,
         0.95,
     )
-    train_skipping: int = parameter(
-        20, "The filter is optimised every so many frames; raising it saves time.", 1, 1000
-    )
+    train_skipping: int = parameter(20, "The filter is optimised every so many frames; raising it saves time.", 1, 1000)
     net_opt_iter: int = parameter(
         10, "Optimiser steps on the first frame; 0 for this and the next two gives TrSiam.", 0, 100, False
     )
@@ -162,7 +162,10 @@ class TrackerConfig:
         0.8, "A second peak above this share of the first makes the frame doubtful; raising it doubts less.", 0.0, 100.0
     )
     hard_negative_threshold: float = parameter(
-        0.5, "A second peak above this share of the first is learned as a distractor; raising it learns fewer.", 0.0, 100.0
+        0.5,
+        "A second peak above this share of the first is learned as a distractor; raising it learns fewer.",
+        0.0,
+        100.0,
     )
     target_neighborhood_scale: float = parameter(
         2.2, "Size of the area round the first peak, in target sizes, in which no second peak counts.", 0.1, 10.0
@@ -175,10 +178,14 @@ class TrackerConfig:
         2.0,
     )
     window_output: bool = parameter(
-        False, "Weight the scores by a Hann window (has an effect only with perform_hn_without_windowing).", dynamic=False
+        False,
+        "Weight the scores by a Hann window (has an effect only with perform_hn_without_windowing).",
+        dynamic=False,
     )
     perform_hn_without_windowing: bool = parameter(
-        False, "With window_output: choose the first peak in the windowed scores, judge it in the plain ones.", dynamic=False
+        False,
+        "With window_output: choose the first peak in the windowed scores, judge it in the plain ones.",
+        dynamic=False,
     )
 
     # Box refinement
@@ -188,9 +195,7 @@ class TrackerConfig:
     update_scale_when_uncertain: bool = parameter(
         True, "Let the search area follow the box's size in uncertain frames too."
     )
-    use_iounet_pos_for_learning: bool = parameter(
-        True, "Learn at the refined position; off, at the filter's own."
-    )
+    use_iounet_pos_for_learning: bool = parameter(True, "Learn at the refined position; off, at the filter's own.")
     iounet_augmentation: bool = parameter(
         False, "Average the IoU predictor's reference over all initial views but the rotated ones.", dynamic=False
     )
@@ -218,10 +223,9 @@ class TrackerConfig:
             raise ValueError(f"image_sample_size must be a multiple of 16, got {self.image_sample_size}")
         if not self.scale_factors:
             raise ValueError("scale_factors must hold at least one scale, got none")
-        if self.sample_memory_size <= self.initial_samples:
-            raise ValueError(
-                f"sample_memory_size must exceed the {self.initial_samples} initial views, got {self.sample_memory_size}"
-            )
+        size = self.sample_memory_size
+        if size <= self.initial_samples:
+            raise ValueError(f"sample_memory_size must exceed the {self.initial_samples} initial views, got {size}")
 
     @property
     def initial_views(self) -> int:

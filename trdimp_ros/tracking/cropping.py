@@ -213,7 +213,9 @@ def sample_patch(
     """
     plan = plan_crop(image.shape[:2], center, crop_size, output_size, mode, max_scale_change)
     crop = read_crop(image, plan, output_size or plan.size)
-    patch = resample(torch.from_numpy(np.ascontiguousarray(crop.pixels)), *tap_tensors(crop.rows), *tap_tensors(crop.columns))
+    patch = resample(
+        torch.from_numpy(np.ascontiguousarray(crop.pixels)), *tap_tensors(crop.rows), *tap_tensors(crop.columns)
+    )
     return patch, plan.coordinates
 
 

@@ -147,7 +147,7 @@ def learn_first_frame(
         fine, coarse = network.feature_extractor(normalize_image(patch[None]).to(dtype))
         features.append(network.classifier.features(coarse))
         if config.use_iou_net and index < references:
-            modulations.append(network.bb_regressor.modulation(fine.float(), coarse.float(), boxes[index : index + 1]))
+            modulations.append(network.bb_regressor.modulation(fine, coarse, boxes[index : index + 1]))
     x = torch.cat(features)
     dropped = config.augmentation_dropout_samples
     if dropped:
@@ -179,7 +179,9 @@ def first_filter(
     """
     classifier = network.classifier
     features = decoded[:, None]
-    initial = classifier.filter_initializer(features.to(classifier.filter_initializer.filter_conv.weight.dtype), boxes[:, None])
+    initial = classifier.filter_initializer(
+        features.to(classifier.filter_initializer.filter_conv.weight.dtype), boxes[:, None]
+    )
     size = score_size((decoded.shape[1], decoded.shape[2]), network.config.filter_size)
     maps = classifier.filter_optimizer.sample_maps(boxes[:, None], size)
     filters = classifier.filter_optimizer(initial, features, maps, iterations)[-1]

@@ -1,7 +1,7 @@
 """Boxes and positions, on the host, in float32 as the original computes them.
 
-A user box is (x, y, w, h), top-left corner, in image pixels whose centres lie on integers. Inside the tracker a position
-is (row, column) and a size (height, width).
+A user box is (x, y, w, h), top-left corner, in image pixels whose centres lie on integers. Inside the tracker a
+position is (row, column) and a size (height, width).
 """
 
 from __future__ import annotations

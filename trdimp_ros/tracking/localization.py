@@ -1,7 +1,7 @@
 """From score maps to a decision: where the target is and whether to believe it.
 
-Everything stays on the device and no step depends on the host, so a whole frame can be one CUDA graph. A decision is the
-number of the first rule that applies.
+Everything stays on the device and no step depends on the host, so a whole frame can be one CUDA graph. A decision is
+the number of the first rule that applies.
 """
 
 from __future__ import annotations
@@ -159,7 +159,9 @@ def localize(
     displacement1 = from_center1 * cell * scale
     if not advanced:
         normal = torch.full_like(scale_index, Rule.NORMAL)
-        return Localization(normal, torch.full_like(normal, State.NORMAL), scale_index, displacement1, score_map, confidence)
+        return Localization(
+            normal, torch.full_like(normal, State.NORMAL), scale_index, displacement1, score_map, confidence
+        )
 
     rest = _without_neighborhood(score_map, peak1, thresholds.target_neighborhood_scale * (target_size / scale) / cell)
     value2, peak2 = find_peak(rest[None])

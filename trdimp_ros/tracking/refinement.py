@@ -17,7 +17,9 @@ class Scorer(Protocol):
     ) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
-def start_boxes(box: torch.Tensor, uniform: torch.Tensor, jitter_position: torch.Tensor, jitter_size: torch.Tensor) -> torch.Tensor:
+def start_boxes(
+    box: torch.Tensor, uniform: torch.Tensor, jitter_position: torch.Tensor, jitter_size: torch.Tensor
+) -> torch.Tensor:
     """The box itself and jittered copies.
 
     Args:

@@ -224,7 +224,7 @@ class Tracker:
         scorer = None if learned.modulation is None else BoxScorer(network.bb_regressor, learned.modulation)
 
         self._model = TargetModel(filters, self.template_memory.encoded, scorer)
-        self.target = TargetState(position, size, scale, size / scale)
+        self.target = TargetState(position, size, scale, (size / scale).astype(np.float32))
 
     def track(self, image: NDArray[np.uint8]) -> TrackResult:
         """Find the target in the next image and learn from it; see `locate` and `learn`."""
@@ -366,9 +366,7 @@ class Tracker:
     def _learned_box(self, located: _Located) -> Pair:
         """The target's box in the search area of the located frame."""
         decision, sample = located.decision, self._config.image_sample_size
-        return sample_box(
-            decision.learn_position, decision.size, located.sample_position, located.sample_scale, sample
-        )
+        return sample_box(decision.learn_position, decision.size, located.sample_position, located.sample_scale, sample)
 
     def _filter_iterations(self, decision: FrameDecision, frame_number: int) -> int:
         config = self._config

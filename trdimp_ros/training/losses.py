@@ -1,4 +1,4 @@
-"""The two losses of training: the classifier's hinge (DiMP, section 3.4) and the box regression (PrDiMP, section 3.2)."""
+"""The losses of training: the classifier's hinge (DiMP, section 3.4) and the box regression (PrDiMP, section 3.2)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def hinge_loss(scores: torch.Tensor, label: torch.Tensor, threshold: float = HIN
     return functional.mse_loss(clipped, target * label)
 
 
-def kl_regression_loss(scores: torch.Tensor, proposal_density: torch.Tensor, true_density: torch.Tensor) -> torch.Tensor:
+def kl_regression_loss(
+    scores: torch.Tensor, proposal_density: torch.Tensor, true_density: torch.Tensor
+) -> torch.Tensor:
     """Kullback-Leibler divergence of the predicted box density from the true one, by Monte Carlo over proposals.
 
     Args:

@@ -1,0 +1,170 @@
+"""The command, run as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_network
+
+from trdimp_ros.checkpoints.weights import save_network
+from trdimp_ros.cli.main import main
+from trdimp_ros.cli.options import changed, choose_device
+from trdimp_ros.media.drawing import write_image
+from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.media.sources import open_source
+from trdimp_ros.tracking import Tracker, TrackerConfig, preset
+
+TINY = ["--set", "image_sample_size=96", "--set", "target_not_found_threshold=-1"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_network(tiny_network(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sequence(tmp_path_factory) -> Path:
+    """A folder in the OTB layout."""
+    folder = tmp_path_factory.mktemp("sequence")
+    (folder / "img").mkdir()
+    scene = RenderedScene(160, 120)
+    boxes = []
+    for index in range(12):
+        write_image(folder / "img" / f"{index + 1:04d}.png", scene.frame(index))
+        boxes.append(",".join(f"{value:.3f}" for value in scene.box(index)))
+    boxes[5] = "nan,nan,nan,nan"
+    (folder / "groundtruth_rect.txt").write_text("\n".join(boxes) + "\n")
+    return folder
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """In a process of its own."""
+    command = [sys.executable, "-m", "trdimp_ros.cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_track_writes_everything_it_is_asked_for(sequence, weights, tmp_path):
+    csv_file, json_file, video = tmp_path / "t.csv", tmp_path / "t.json", tmp_path / "t.mp4"
+    truth = sequence / "groundtruth_rect.txt"
+    done = run(
+        "track", sequence, "--truth", truth, "--weights", weights, *TINY,
+        "--csv", csv_file, "--json", json_file, "--save", video,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(csv_file.open()))
+    assert list(rows[0]) == ["frame", "x", "y", "w", "h", "confidence", "state", "milliseconds"]
+    assert [row["frame"] for row in rows] == [str(index) for index in range(12)]
+    report = json.loads(json_file.read_text())
+    assert report["frames"] == 12
+    assert report["normal"] + report["hard_negative"] + report["uncertain"] + report["not_found"] == 11
+    assert 0 < report["success_auc"] <= 1
+    assert f"success_auc={report['success_auc']:g}" in done.stdout
+    assert len(list(open_source(video))) == 12
+
+
+def test_track_gives_what_the_library_gives(sequence, weights, tmp_path):
+    csv_file = tmp_path / "t.csv"
+    assert (
+        main(
+            ["track", str(sequence), "--init", "20,30,25,20", "--weights", str(weights), *TINY, "--csv", str(csv_file)]
+        )
+        == 0
+    )
+    config = changed(preset("trdimp"), [text for text in TINY if text != "--set"])
+    tracker = Tracker(tiny_network(), config)
+    frames = list(open_source(sequence))
+    tracker.initialize(frames[0], (20, 30, 25, 20))
+    rows = list(csv.DictReader(csv_file.open()))[1:]
+    for row, frame in zip(rows, frames[1:], strict=True):
+        result = tracker.track(frame)
+        assert np.allclose([float(row[name]) for name in "xywh"], result.box, atol=6e-4)
+        assert row["state"] == result.state.name.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["track", "nowhere.mp4", "--init", "1,2,3,4"], "no such video file or folder of images: nowhere.mp4"),
+        (["track", "{sequence}"], "give --init"),
+        (["track", "{sequence}", "--init", "900,0,5,5"], "must overlap the image of 160x120"),
+        (["track", "{sequence}", "--init", "1,2,30,40", "--save", "x.gif"], ".mp4 or .avi"),
+        (["track", "{sequence}", "--init", "1,2,30,40", "--weights", "none.pth.tar"], "none.pth.tar does not exist"),
+        (["track", "{sequence}", "--init", "1,2,30,40", "--device", "tpu"], "unknown device 'tpu'"),
+        (["track", "{sequence}", "--init", "1,2,30,40", "--set", "speed=9"], "name of a parameter, got 'speed=9'"),
+        (["track", "{sequence}", "--init", "1,2,30,40", "--set", "learning_rate=9"], "from 0 to 1, got 9"),
+        (["convert", "none.pth.tar", "w.safetensors"], "none.pth.tar does not exist"),
+        (["bench", "--frames", "3"], "at least 20"),
+    ],
+)
+def test_bad_input_is_one_clear_line(sequence, capsys, arguments, message):
+    assert main([text.format(sequence=sequence) for text in arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert message in error[-1]
+    assert error[-1].startswith(f"trdimp {arguments[0]}: ")
+
+
+def test_a_bad_box_is_a_usage_error(sequence):
+    done = run("track", sequence, "--init", "1,2,3")
+    assert done.returncode == 2
+    assert "a box is x,y,w,h" in done.stderr
+
+
+def test_convert_writes_weights_that_track_uses(weights, tmp_path, capsys):
+    target = tmp_path / "copy.safetensors"
+    assert main(["convert", str(weights), str(target), "--json", str(tmp_path / "c.json")]) == 0
+    assert target.exists()
+    assert json.loads((tmp_path / "c.json").read_text())["source"] == weights.name
+    assert "SHA-256" in capsys.readouterr().out
+
+
+def test_demo_and_bench_report(weights, tmp_path, capsys):
+    report = tmp_path / "r.json"
+    assert main(["demo", "--weights", str(weights), *TINY, "--out", str(tmp_path / "o"), "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["frames"] == 200
+    assert (tmp_path / "o" / "demo.png").exists()
+    assert len(open_source(tmp_path / "o" / "demo.mp4")) == 200
+    quick = [*TINY, "--set", "sample_memory_size=20"]
+    assert main(["bench", "--weights", str(weights), *quick, "--frames", "20", "--json", str(report)]) == 0
+    figures = json.loads(report.read_text())
+    assert {"crop", "backbone", "features", "decoder", "scores", "refinement", "template memory"} <= set(
+        figures["stages"]
+    )
+    assert figures["backbone_units"] > 0
+    assert "backbone units" in capsys.readouterr().out
+
+
+def test_parameters_parse_by_type():
+    config = changed(
+        TrackerConfig(),
+        [
+            "use_iou_net=false",
+            "scale_factors=1,1.03,0.97",
+            "augmentation_blurs=3:1,1:3",
+            "border_mode=inside",
+            "train_skipping=3",
+        ],
+    )
+    assert config.scale_factors == (1.0, 1.03, 0.97)
+    assert config.augmentation_blurs == ((3.0, 1.0), (1.0, 3.0))
+    assert (config.use_iou_net, config.border_mode, config.train_skipping) == (False, "inside", 3)
+    for change in ("use_iou_net=maybe", "train_skipping=x", "train_skipping", "border_mode=round"):
+        with pytest.raises(ValueError, match=change.partition("=")[0]):
+            changed(TrackerConfig(), [change])
+
+
+def test_an_absent_gpu_is_named():
+    if torch.cuda.is_available():
+        with pytest.raises(ValueError, match="only"):
+            choose_device("cuda:99")
+    else:
+        with pytest.raises(ValueError, match="sees no GPU"):
+            choose_device("cuda")

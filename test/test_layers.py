@@ -1,0 +1,45 @@
+"""Every layer imports only those below it, and rclpy is imported in `ros` alone."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import trdimp_ros
+
+PACKAGE = Path(trdimp_ros.__file__).parent
+LAYERS = {
+    "models": set(),
+    "checkpoints": {"models"},
+    "training": {"models"},
+    "tracking": {"models"},
+    "media": {"tracking"},
+    "evaluation": {"tracking"},
+    "cli": {"models", "checkpoints", "tracking", "media", "evaluation", "training"},
+    "ros": {"models", "checkpoints", "tracking", "media", "evaluation", "cli"},
+}
+ROS_MODULES = {"rclpy", "cv_bridge", "vision_msgs", "sensor_msgs", "geometry_msgs", "std_msgs", "launch"}
+
+
+def imports(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("layer", [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()])
+def test_layers_import_downwards(layer):
+    assert layer in LAYERS, f"layer {layer} is not in the table of layers"
+    for file in (PACKAGE / layer).rglob("*.py"):
+        for name in imports(file):
+            parts = name.split(".")
+            if parts[0] == "trdimp_ros" and len(parts) > 1:
+                assert parts[1] in LAYERS[layer] | {layer}, f"{file} imports {name}"
+            if layer != "ros":
+                assert parts[0] not in ROS_MODULES, f"{file} imports {name}"

@@ -1,0 +1,62 @@
+"""Parameters and presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
+from trdimp_ros.tracking.config import parameter_info
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("learning_rate", 1.5, "learning_rate must be from 0 to 1, got 1.5"),
+        ("learning_rate", math.nan, "finite"),
+        ("train_skipping", 0, "from 1"),
+        ("train_skipping", 2.5, "whole number"),
+        ("use_iou_net", 1, "true or false"),
+        ("border_mode", "outside", "replicate, inside, inside_major"),
+        ("image_sample_size", 350, "multiple of 16"),
+        ("sample_memory_size", 10, "15 initial views, got 10"),
+        ("augmentation_rotations", (10.0, 999.0), "from -180 to 180"),
+        ("scale_factors", (), "at least one"),
+        ("learning_rate", "fast", "finite number"),
+    ],
+)
+def test_bad_values_are_refused_by_name(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        TrackerConfig(**{name: value})
+
+
+def test_every_parameter_is_described_and_numbers_have_a_range():
+    for spec in dataclasses.fields(TrackerConfig):
+        info = parameter_info(spec)
+        assert len(info.description) > 20, spec.name
+        if spec.type not in ("bool", "BorderMode", "RefinementSpace"):
+            assert info.minimum < info.maximum, spec.name
+
+
+def test_presets_follow_the_specification():
+    vot = preset("trdimp_vot")
+    assert (vot.image_sample_size, vot.search_area_scale, vot.initial_views, vot.initial_samples) == (224, 4.0, 10, 13)
+    assert preset("trdimp").initial_samples == 15
+    assert (
+        preset("trsiam").net_opt_iter == preset("trsiam").net_opt_update_iter == preset("trsiam").net_opt_hn_iter == 0
+    )
+    for name in ("trdimp_lasot", "trsiam_lasot"):
+        assert preset(name).template_frames == 15
+    assert set(PRESETS) == {"trdimp", "trsiam", "trdimp_vot", "trdimp_lasot", "trsiam_lasot"}
+
+
+def test_an_unknown_preset_names_the_known_ones():
+    with pytest.raises(ValueError, match="trdimp_vot"):
+        preset("fast")
+
+
+def test_fixed_differences_name_only_fixed_fields():
+    changed = dataclasses.replace(TrackerConfig(), learning_rate=0.5, net_opt_iter=3)
+    assert TrackerConfig().fixed_differences(changed) == ["net_opt_iter"]

@@ -1,0 +1,63 @@
+"""The template memory: what leaves, and that its incremental update equals encoding anew."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from trdimp_ros.models.transformer import Transformer
+from trdimp_ros.tracking import template_memory
+from trdimp_ros.tracking.template_memory import TemplateMemory
+
+TOKENS, CHANNELS, KEYS = 9, 16, 8
+
+
+def make_memory(capacity: int, dtype: torch.dtype = torch.float32) -> TemplateMemory:
+    torch.manual_seed(0)
+    transformer = Transformer(CHANNELS, KEYS, scale=0.1).to(dtype)
+    return TemplateMemory(transformer, capacity, TOKENS, CHANNELS, KEYS, torch.device("cpu"), dtype)
+
+
+def random_frame(number: int, count: int = 1, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(number)
+    frames = torch.randn(count, TOKENS, CHANNELS, generator=generator).to(dtype)
+    return frames, torch.rand(count, TOKENS, generator=generator)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 0.02), (torch.bfloat16, 0.1)])
+def test_incremental_updates_equal_encoding_anew(dtype, tolerance):
+    memory = make_memory(6, dtype)
+    memory.reset(*random_frame(0, 4, dtype))
+    for number in range(1, 60):
+        memory.insert(*random_frame(number, 1, dtype))
+    incremental = memory.encoded.values.clone(), memory.encoded.keys.clone()
+    memory.refresh()
+    assert (incremental[0] - memory.encoded.values).abs().max() <= tolerance
+    assert (incremental[1] - memory.encoded.keys).abs().max() <= tolerance
+
+
+def test_a_periodic_refresh_is_exact(monkeypatch):
+    monkeypatch.setattr(template_memory, "EXACT_REFRESH_PERIOD", 3)
+    memory = make_memory(3)
+    memory.reset(*random_frame(0, count=2))
+    refreshed = []
+    original = memory.refresh
+    monkeypatch.setattr(memory, "refresh", lambda: (refreshed.append(True), original()))
+    for number in range(1, 8):
+        memory.insert(*random_frame(number))
+    assert len(refreshed) == 2
+
+
+def test_the_last_view_leaves_first_then_the_oldest_frame():
+    memory = make_memory(4)
+    views, masks = random_frame(0, count=3)
+    memory.reset(views, masks)
+    inserted = [random_frame(number) for number in range(1, 6)]
+    expected = list(views)  # front to back
+    for frame, mask in inserted:
+        memory.insert(frame, mask)
+        expected = [frame[0], *expected][:4]
+        stored = memory._frames[0, : len(memory)]
+        for wanted in expected:
+            assert any(torch.equal(wanted, frame) for frame in stored)
+    assert len(memory) == 4

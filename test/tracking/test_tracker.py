@@ -1,0 +1,271 @@
+"""The tracker's behaviour: what it refuses, what it bears, what it keeps."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import small_scene, tiny_config, tiny_network, tiny_tracker
+
+from trdimp_ros.tracking import State, Tracker
+
+
+@pytest.fixture
+def started() -> Tracker:
+    frames, boxes = small_scene()
+    tracker = tiny_tracker()
+    tracker.initialize(frames[0], boxes[0])
+    tracker.track(frames[1])
+    return tracker
+
+
+def snapshot(tracker: Tracker) -> list:
+    memory, templates = tracker.filter_memory, tracker.template_memory
+    return [
+        copy.deepcopy(tracker.target),
+        tracker.filters.clone(),
+        memory.features.clone(),
+        memory.weights.values.copy(),
+        templates.encoded.values.clone(),
+        len(templates),
+    ]
+
+
+def assert_same(before: list, after: list) -> None:
+    assert np.array_equal(before[0].position, after[0].position)
+    assert before[0].frame_number == after[0].frame_number
+    for one, other in zip(before[1:], after[1:], strict=True):
+        assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+
+
+GOOD = np.zeros((120, 160, 3), np.uint8)
+
+BAD_IMAGES = {
+    "not an array": ([[1]], "numpy array"),
+    "float": (GOOD.astype(np.float32), "float32"),
+    "grey": (GOOD[:, :, 0], r"\(120, 160\)"),
+    "four channels": (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\)"),
+    "no rows": (np.zeros((0, 5, 3), np.uint8), r"\(0, 5, 3\)"),
+}
+BAD_BOXES = {
+    "nan": ((math.nan, 1, 2, 2), "finite"),
+    "infinite": ((1, 1, math.inf, 2), "finite"),
+    "zero width": ((1, 1, 0, 2), "w=0"),
+    "negative height": ((1, 1, 5, -2), "h=-2"),
+    "right of the image": ((160, 1, 5, 5), "160x120"),
+    "above the image": ((1, -9, 5, 5), "160x120"),
+    "three numbers": ((1, 2, 3), "four numbers"),
+    "text": (("a", 2, 3, 4), "four numbers"),
+    "absurdly large": ((0, 0, 1e9, 5), "at most 10 times"),
+}
+
+
+@pytest.mark.parametrize(("image", "message"), BAD_IMAGES.values(), ids=BAD_IMAGES.keys())
+def test_bad_images_are_refused_and_change_nothing(started, image, message):
+    before = snapshot(started)
+    with pytest.raises(ValueError, match=message):
+        started.track(image)
+    with pytest.raises(ValueError, match=message):
+        started.initialize(image, (1, 1, 9, 9))
+    assert_same(before, snapshot(started))
+
+
+@pytest.mark.parametrize(("box", "message"), BAD_BOXES.values(), ids=BAD_BOXES.keys())
+def test_bad_boxes_are_refused_and_change_nothing(started, box, message):
+    before = snapshot(started)
+    with pytest.raises(ValueError, match=message):
+        started.initialize(GOOD, box)
+    assert_same(before, snapshot(started))
+
+
+@pytest.mark.parametrize("step", ["locate", "track"])
+def test_tracking_needs_a_target(step):
+    with pytest.raises(ValueError, match="initialize"):
+        getattr(tiny_tracker(), step)(GOOD)
+    with pytest.raises(ValueError, match="initialize"):
+        tiny_tracker().learn()
+
+
+def test_reset_forgets_the_target(started):
+    started.reset()
+    with pytest.raises(ValueError, match="initialize"):
+        started.track(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ((120, 160), (20, 30, 1, 1)),
+        ((120, 160), (0.2, 0.1, 0.5, 0.5)),
+        ((120, 160), (-100, -80, 400, 300)),
+        ((2, 2), (0, 0, 2, 2)),
+        ((1, 1), (0, 0, 1, 1)),
+        ((3, 900), (10, 0, 20, 3)),
+        ((4320, 7680), (3000, 2000, 400, 300)),
+        ((40, 40), (0, 0, 400, 400)),
+    ],
+    ids=[
+        "one pixel",
+        "less than a pixel",
+        "larger than the image",
+        "2x2",
+        "1x1",
+        "a line",
+        "8K",
+        "ten times the image",
+    ],
+)
+@pytest.mark.parametrize("mode", ["replicate", "inside", "inside_major"])
+def test_extreme_sizes_work(shape, box, mode):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    tracker = tiny_tracker(border_mode=mode)
+    tracker.initialize(image, box)
+    for _ in range(3):
+        result = tracker.track(image)
+    assert all(math.isfinite(value) for value in (*result.box, result.confidence))
+    assert result.box.w > 0
+    assert result.box.h > 0
+
+
+def test_the_image_size_may_change(started):
+    frames, _ = small_scene()
+    for image in (frames[2][:90], frames[3][:, :100], np.tile(frames[4], (2, 2, 1)), frames[5]):
+        assert math.isfinite(started.track(image).confidence)
+
+
+def test_a_read_only_or_strided_image_works(started):
+    frames, _ = small_scene()
+    view = np.tile(frames[2], (1, 2, 1))[:, ::2]
+    view.flags.writeable = False
+    started.track(view)
+    started.track(frames[3][::-1])
+
+
+def test_locate_and_learn_are_track():
+    frames, boxes = small_scene()
+    whole, parts = tiny_tracker(), tiny_tracker()
+    for tracker in (whole, parts):
+        tracker.initialize(frames[0], boxes[0])
+    for frame in frames[1:]:
+        expected = whole.track(frame)
+        located = parts.locate(frame)
+        parts.learn()
+        assert located == expected
+    assert_same(snapshot(whole), snapshot(parts))
+
+
+def test_learning_twice_from_one_frame_does_nothing(started):
+    before = snapshot(started)
+    started.learn()
+    assert_same(before, snapshot(started))
+
+
+def test_a_seed_repeats_a_run_and_another_one_differs():
+    frames, boxes = small_scene()
+    runs = []
+    for seed in (0, 0, 1):
+        tracker = Tracker(tiny_network(), tiny_config(), seed=seed)
+        tracker.initialize(frames[0], boxes[0])
+        runs.append([tracker.track(frame).box for frame in frames[1:]])
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+def test_state_stays_in_the_same_memory():
+    """What a captured graph would have to rely on."""
+    frames, boxes = small_scene()
+    tracker = tiny_tracker(transformer_skipping=1, train_skipping=1, transformer_memory_size=18, sample_memory_size=18)
+    tracker.initialize(frames[0], boxes[0])
+    memory, templates = tracker.filter_memory, tracker.template_memory
+    tensors = [
+        tracker.filters,
+        memory.features,
+        *memory.maps,
+        memory.sample_weights,
+        templates.encoded.keys,
+        templates.encoded.values,
+    ]
+    addresses = [(tensor.data_ptr(), tensor.shape) for tensor in tensors]
+    for frame in frames[1:]:
+        tracker.track(frame)
+    assert len(templates) == 18
+    now = [
+        tracker.filters,
+        memory.features,
+        *memory.maps,
+        memory.sample_weights,
+        templates.encoded.keys,
+        templates.encoded.values,
+    ]
+    assert [(tensor.data_ptr(), tensor.shape) for tensor in now] == addresses
+
+
+def test_a_threshold_changes_the_next_frame(started):
+    frames, _ = small_scene()
+    assert started.track(frames[2]).state != State.NOT_FOUND
+    position = started.target.position.copy()
+    started.config = replace(started.config, target_not_found_threshold=2.0)
+    result = started.track(frames[3])
+    assert result.state == State.NOT_FOUND
+    assert not result.found
+    assert np.array_equal(started.target.position, position)
+    started.config = replace(started.config, target_not_found_threshold=-1.0)
+    assert started.track(frames[4]).found
+
+
+def test_a_lost_frame_teaches_nothing(started):
+    frames, _ = small_scene()
+    started.config = replace(started.config, target_not_found_threshold=2.0)
+    before = snapshot(started)
+    started.track(frames[2])
+    after = snapshot(started)
+    for one, other in zip(before[1:], after[1:], strict=True):
+        assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+
+
+def test_a_fixed_parameter_cannot_change(started):
+    with pytest.raises(ValueError, match="image_sample_size"):
+        started.config = replace(started.config, image_sample_size=128)
+    assert started.config.image_sample_size == 96
+
+
+def test_score_map_is_given_on_request(started):
+    frames, _ = small_scene()
+    result = started.track(frames[2])
+    scores = started.score_map()
+    assert scores.shape == (7, 7)
+    assert scores.max() == pytest.approx(result.confidence)
+    with pytest.raises(ValueError, match="score map"):
+        tiny_tracker().score_map()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near_float32(dtype):
+    frames, boxes = small_scene()
+    full, half = Tracker(tiny_network(), tiny_config()), Tracker(tiny_network(), tiny_config(), dtype=dtype)
+    for tracker in (full, half):
+        tracker.initialize(frames[0], boxes[0])
+    assert half.track(frames[1]).confidence == pytest.approx(full.track(frames[1]).confidence, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"use_iou_net": False}, {"use_iou_net": False, "scale_factors": (1.0, 1.05, 0.95)}]
+)
+def test_tracking_without_iou_net(changes):
+    frames, boxes = small_scene()
+    tracker = tiny_tracker(**changes)
+    tracker.initialize(frames[0], boxes[0])
+    result = tracker.track(frames[1])
+    assert result.box.w / result.box.h == pytest.approx(boxes[0][2] / boxes[0][3], rel=1e-4)
+
+
+def test_the_network_given_is_not_changed():
+    network = copy.deepcopy(tiny_network())
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    tracker = Tracker(network, tiny_config(), dtype=torch.bfloat16)
+    tracker.initialize(*[values[0] for values in small_scene()])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())

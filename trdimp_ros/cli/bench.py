@@ -1,0 +1,181 @@
+"""Measure the time of every stage, with the memories full."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from trdimp_ros.checkpoints import load_network, untrained_network
+from trdimp_ros.cli.options import PRECISIONS, add_tracker_arguments, changed, choose_device
+from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.tracking import State, Tracker, preset
+from trdimp_ros.tracking.tracker import TargetState
+
+UNIT_SIZE = 352
+"""Side of the image whose plain backbone forward pass is the unit of cost."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_tracker_arguments(parser)
+    parser.add_argument("--frames", type=int, default=100, help="measured frames, at least 20 (%(default)s)")
+    parser.add_argument("--width", type=int, default=640, help="of the image (%(default)s)")
+    parser.add_argument("--height", type=int, default=480, help="of the image (%(default)s)")
+
+
+class StageTimer:
+    """Collects the time between one stage's end and the next's, in milliseconds.
+
+    Args:
+        device: Waited for at the end of each stage, so that its time is counted where it belongs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.times: defaultdict[str, list[float]] = defaultdict(list)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin the next frame."""
+        self._synchronize()
+        self._last = time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        self._synchronize()
+        now = time.perf_counter()
+        self.times[stage].append(1e3 * (now - self._last))
+        self._last = now
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    if options.frames < 20:
+        raise ValueError(f"--frames must be at least 20 for a median and a 95th percentile, got {options.frames}")
+    config = changed(preset(options.preset), options.changes)
+    device = choose_device(options.device)
+    network, info = load_network(options.weights) if options.weights else untrained_network()
+    unit = UnitClock(network, device)
+    tracker = Tracker(network, config, device, PRECISIONS[options.precision], options.seed)
+
+    scene = RenderedScene(options.width, options.height)
+    frame, box = scene.frame(0), scene.box(0)
+    timer = StageTimer(device)
+    tracker.initialize(frame, box)
+    initialize = _milliseconds(lambda: tracker.initialize(frame, box), timer)
+    assert tracker.target is not None
+    still = replace(tracker.target)
+    fill_memories(tracker, frame, still)
+
+    tracker.stage = timer
+    totals, locates, learns, units = [], [], [], []
+    # A camera before a still scene, every frame from the same box: each is found and learned from.
+    for index in tqdm(range(options.frames), unit="frame", disable=None):
+        if index % 10 == 0:
+            units.append(unit())
+        set_back(tracker, still)
+        timer.restart()
+        start = time.perf_counter()
+        if tracker.locate(frame).state in (State.NOT_FOUND, State.UNCERTAIN):
+            raise ValueError(f"the target was lost in frame {index}; the figures would mean nothing")
+        between = time.perf_counter()
+        tracker.learn()
+        timer.restart()
+        end = time.perf_counter()
+        locates.append(1e3 * (between - start))
+        learns.append(1e3 * (end - between))
+        totals.append(1e3 * (end - start))
+
+    backbone_unit = statistics.median(units)
+    report: dict[str, Any] = {
+        "preset": options.preset,
+        "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "threads": torch.get_num_threads(),
+        "precision": options.precision,
+        "weights": info.name,
+        "image": [options.width, options.height],
+        "frames": options.frames,
+        "initialize_ms": initialize,
+        "backbone_unit_ms": backbone_unit,
+        "stages": {name: spread(times, options.frames) for name, times in timer.times.items()},
+        "locate": spread(locates, options.frames),
+        "learn": spread(learns, options.frames),
+        "frame": spread(totals, options.frames),
+        "backbone_units": (statistics.median(locates) + statistics.mean(learns)) / backbone_unit,
+    }
+    print_table(report)
+    return report
+
+
+class UnitClock:
+    """Times one plain eager float32 forward pass of the same backbone to its third stage, on a 352x352 image."""
+
+    def __init__(self, network: TrDiMPNet, device: torch.device) -> None:
+        self._backbone = network.feature_extractor.to(device).eval()
+        self._image = torch.randn(1, 3, UNIT_SIZE, UNIT_SIZE, device=device)
+        self._timer = StageTimer(device)
+        for _ in range(3):
+            self()
+
+    @torch.inference_mode()
+    def __call__(self) -> float:
+        """Milliseconds, the better of two."""
+        return min(_milliseconds(lambda: self._backbone(self._image), self._timer) for _ in range(2))
+
+
+def set_back(tracker: Tracker, still: TargetState) -> None:
+    """Put the target back to where it was at first."""
+    assert tracker.target is not None
+    tracker.target = replace(still, frame_number=tracker.target.frame_number)
+
+
+def fill_memories(tracker: Tracker, frame: np.ndarray, still: TargetState) -> None:
+    """Track the same frame until both memories are full."""
+    while (
+        tracker.filter_memory.weights.stored < tracker.filter_memory.capacity
+        or len(tracker.template_memory) < tracker.template_memory.capacity
+    ):
+        before = tracker.filter_memory.weights.stored
+        set_back(tracker, still)
+        tracker.track(frame)
+        if tracker.filter_memory.weights.stored == before:
+            raise ValueError("the target of the rendered scene was lost; the memories cannot be filled")
+
+
+def spread(times: list[float], frames: int) -> dict[str, float]:
+    """Median, 95th and 99th percentile of the calls, their number, and their sum divided by the number of frames."""
+    median, p95, p99 = (float(np.percentile(times, share)) for share in (50, 95, 99))
+    return {"median_ms": median, "p95_ms": p95, "p99_ms": p99, "count": len(times), "per_frame_ms": sum(times) / frames}
+
+
+def print_table(report: dict[str, Any]) -> None:
+    """The report as a table."""
+    print(
+        f"preset {report['preset']}, {report['precision']}, {report['device']}, {report['threads']} threads, "
+        f"image {report['image'][0]}x{report['image'][1]}, {report['frames']} frames, memories full"
+    )
+    print(f"{'stage':<18}{'median ms':>10}{'p95 ms':>10}{'calls':>8}{'ms/frame':>10}")
+    whole = {name: report[name] for name in ("locate", "learn", "frame")}
+    for name, row in (report["stages"] | whole).items():
+        print(f"{name:<18}{row['median_ms']:>10.2f}{row['p95_ms']:>10.2f}{row['count']:>8}{row['per_frame_ms']:>10.2f}")
+    print(f"initialize {report['initialize_ms']:.0f} ms; one backbone unit {report['backbone_unit_ms']:.1f} ms")
+    print(f"locate (median) + learn (mean) = {report['backbone_units']:.2f} backbone units")
+
+
+def _milliseconds(work: Callable[[], Any], timer: StageTimer) -> float:
+    timer.restart()
+    start = time.perf_counter()
+    work()
+    timer.restart()
+    return 1e3 * (time.perf_counter() - start)
