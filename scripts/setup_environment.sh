@@ -49,13 +49,16 @@ install_torch() {
 if [ ! -x "$venv/bin/python" ]; then
     python=$(find_python)
     say "making $venv with $("$python" --version)"
-    "$python" -m venv "$venv" || {
+    # With a ROS sourced its Python packages are needed, and NumPy must stay the one that its messages are built for.
+    "$python" -m venv ${ROS_DISTRO:+--system-site-packages} "$venv" || {
         rm -rf "$venv"
         say "python -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2
         exit 1
     }
     must_install --upgrade pip 'setuptools>=68,<80' wheel
+    "$venv/bin/python" -c 'import numpy; print(f"numpy=={numpy.__version__}")' >"$venv/constraints.txt" 2>/dev/null || true
 fi
+export PIP_CONSTRAINT=$(realpath "$venv/constraints.txt")
 say "installing torch"
 install_torch
 say "installing trdimp_ros and its tools"
@@ -66,4 +69,5 @@ if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     "$venv/bin/python" -m pip uninstall --quiet --yes opencv-python >"$log" 2>&1
     must_install 'opencv-python-headless<5'
 fi
+[ -n "${ROS_DISTRO:-}" ] || "$(dirname "$0")/setup_ros.sh" "$venv"
 say "done: $("$venv/bin/python" -c 'import torch, cv2, numpy; print("torch", torch.__version__, "opencv", cv2.__version__, "numpy", numpy.__version__)')"

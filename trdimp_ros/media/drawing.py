@@ -26,8 +26,8 @@ TRUTH_COLOR = (255, 255, 255)
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
-def draw_result(frame: Frame, result: TrackResult, truth: Box | None = None) -> Frame:
-    """A copy of the frame with search area, box, state and confidence, and the true box where known.
+def draw_result(frame: Frame, result: TrackResult, truth: Box | None = None, label: str = "") -> Frame:
+    """A copy of the frame with search area, box, label, state and confidence, and the true box where known.
 
     The box of a target that was not found is where it was last; it is drawn thin.
     """
@@ -38,8 +38,8 @@ def draw_result(frame: Frame, result: TrackResult, truth: Box | None = None) -> 
     if truth is not None:
         _rectangle(canvas, truth, TRUTH_COLOR, 1)
     _rectangle(canvas, result.box, color, 2 * unit if result.found else 1)
-    label = f"{result.state.name.lower()} {result.confidence:.2f}"
-    _text(canvas, label, (6 * unit, 18 * unit), 0.5 * unit, color)
+    text = f"{label} {result.state.name.lower()} {result.confidence:.2f}".strip()
+    _text(canvas, text, (6 * unit, 18 * unit), 0.5 * unit, color)
     return canvas
 
 

@@ -321,6 +321,11 @@ class Tracker:
             self.template_memory.insert(located.output.feature.flatten(1, 2), mask.flatten(1))
             self.stage("template memory")
 
+    @property
+    def has_score_map(self) -> bool:
+        """Whether a frame has been located since `initialize`."""
+        return self._score_map is not None
+
     def score_map(self) -> NDArray[np.float32]:
         """The score map (rows, columns) of the frame located last.
 

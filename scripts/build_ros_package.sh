@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Build the messages and executables with colcon: scripts/build_ros_package.sh VENV COLCON_FOLDER
+set -eo pipefail
+venv=$(realpath "$1")
+mkdir -p "$2"
+ros=$(realpath "$2")
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if [ -z "${ROS_DISTRO:-}" ]; then
+    # shellcheck disable=SC1091
+    source "$venv/local_setup.bash"
+fi
+echo "setup: building the ROS package with colcon"
+# The executables start with `env python3`; at run time that is the environment's, which has torch.
+PATH="$venv/bin:$PATH" colcon --log-base "$ros/log" build --base-paths . --build-base "$ros/build" \
+    --install-base "$ros/install" --symlink-install --cmake-args -DBUILD_TESTING=OFF -Wno-dev \
+    "-DPython3_EXECUTABLE=$venv/bin/python" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
