@@ -18,7 +18,7 @@ LAYERS = {
     "media": {"tracking"},
     "evaluation": {"tracking"},
     "cli": {"models", "checkpoints", "tracking", "media", "evaluation", "training"},
-    "ros": {"models", "checkpoints", "tracking", "media", "evaluation", "cli"},
+    "ros": {"models", "checkpoints", "tracking", "media", "evaluation", "cli", "msg"},
 }
 ROS_MODULES = {"rclpy", "cv_bridge", "vision_msgs", "sensor_msgs", "geometry_msgs", "std_msgs", "launch"}
 

@@ -81,16 +81,16 @@ def decode_compressed(message: CompressedImage) -> Pixels:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         raise ValueError(f"cannot decode a compressed image of format {message.format!r} and {data.size} bytes")
-    return image[..., ::-1]
+    return np.asarray(image, np.uint8)[..., ::-1]
 
 
 def encode_image(pixels: NDArray[np.uint8] | NDArray[np.float32], encoding: str, header: Header) -> Image:
     """An image message from an array (H, W) or (H, W, channels); its dtype must fit the encoding."""
-    pixels = np.ascontiguousarray(pixels)
+    packed = np.ascontiguousarray(pixels)
     data = array.array("B")
-    data.frombytes(memoryview(pixels).cast("B"))  # a list or an array would be converted number by number
-    message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
-    message.step = pixels.strides[0]
+    data.frombytes(packed.data.cast("B"))  # a list or an array would be converted number by number
+    message = Image(header=header, height=packed.shape[0], width=packed.shape[1], encoding=encoding)
+    message.step = packed.strides[0]
     message.data = data
     return message
 

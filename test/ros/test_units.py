@@ -1,0 +1,196 @@
+"""The ROS layer's small parts, without processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rcl_interfaces.msg import ParameterType
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2D, Detection2DArray
+
+import trdimp_ros
+from trdimp_ros.ros import parameters
+from trdimp_ros.ros.clicks import MAX_PAUSE, TwoCorners
+from trdimp_ros.ros.follow_control import FollowGains, follow
+from trdimp_ros.ros.frame_queue import Frame, FrameQueue
+from trdimp_ros.ros.image_plane import pixel_of_point, point_of_pixel
+from trdimp_ros.ros.messages import box_message, box_of_message, duration_message, nanoseconds
+from trdimp_ros.ros.statistics import Statistics
+from trdimp_ros.tracking import PRESETS, Box, TrackerConfig
+
+ROOT = Path(__file__).parents[2]
+coordinate = st.floats(-1e5, 1e5)
+length = st.floats(0.01, 1e5)
+
+
+@given(coordinate, coordinate, length, length)
+def test_a_box_survives_its_message(x, y, w, h):
+    assert np.allclose(box_of_message(box_message(Box(x, y, w, h))), (x, y, w, h), atol=1e-6)
+
+
+@given(coordinate, coordinate)
+def test_a_pixel_survives_the_image_plane(x, y):
+    point = point_of_pixel(x, y)
+    assert np.allclose(pixel_of_point(point.x, point.y), (x, y))
+
+
+@given(st.floats(-10, 1e9))
+def test_durations_are_never_negative(seconds):
+    assert nanoseconds(duration_message(seconds)) == pytest.approx(max(seconds, 0) * 1e9, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (Detection2D, "RIHS01_0d12b69df5c593b3455b7346fac8205437a7d4bcb09b9e0e0b2dde787ded38ea"),
+        (Detection2DArray, "RIHS01_214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968"),
+    ],
+)
+def test_vision_msgs_are_wire_compatible_with_upstream(message, expected):
+    description = Path(_share("vision_msgs"), "msg", f"{message.__name__}.json")
+    if not description.exists():
+        pytest.skip("ROS before Iron has no type hashes")
+    hashes = json.loads(description.read_text())["type_hashes"]
+    found = next(
+        entry["hash_string"] for entry in hashes if entry["type_name"] == f"vision_msgs/msg/{message.__name__}"
+    )
+    assert found == expected
+
+
+def _share(package: str) -> str:
+    from ament_index_python.packages import get_package_share_directory  # noqa: PLC0415
+
+    return get_package_share_directory(package)
+
+
+class TestParameters:
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_every_preset_survives_its_ros_values(self, preset):
+        config = PRESETS[preset]
+        assert parameters.to_config(parameters.to_parameter_values(config), TrackerConfig()) == config
+
+    def test_types_and_ranges_come_from_the_dataclass(self):
+        descriptors = parameters.tracker_descriptors()
+        assert len(descriptors) == len(TrackerConfig.__dataclass_fields__)
+        assert descriptors["tracker.learning_rate"].type == ParameterType.PARAMETER_DOUBLE
+        assert descriptors["tracker.augmentation_blurs"].type == ParameterType.PARAMETER_DOUBLE_ARRAY
+        assert "Fixed" in descriptors["tracker.image_sample_size"].description
+
+    def test_pairs_must_be_pairs(self):
+        with pytest.raises(ValueError, match="even number of values, got 3"):
+            parameters.to_config({"tracker.augmentation_blurs": [1.0, 2.0, 3.0]}, TrackerConfig())
+
+    def test_the_parameter_file_is_up_to_date(self):
+        spec = importlib.util.spec_from_file_location("writer", ROOT / "scripts" / "write_parameter_file.py")
+        assert spec is not None
+        assert spec.loader is not None
+        writer = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(writer)
+        assert (ROOT / "config" / "tracker.yaml").read_text() == writer.text(), "run `make parameters`"
+
+
+def test_versions_agree():
+    package = re.search(r"<version>(.*)</version>", (ROOT / "package.xml").read_text())
+    assert package is not None
+    assert package[1] == trdimp_ros.__version__
+
+
+def test_two_corners_in_any_order_are_a_box():
+    corners = TwoCorners()
+    assert corners.click(50, 20, 1.0) is None
+    assert corners.click(10, 60, 2.0) == Box(10, 20, 40, 40)
+    assert corners.click(0, 0, 3.0) is None
+    assert corners.click(5, 5, 3.0 + MAX_PAUSE + 1) is None, "the first click was forgotten"
+    assert corners.click(9, 9, 3.0 + MAX_PAUSE + 2) == Box(5, 5, 4, 4)
+
+
+class TestFollowControl:
+    gains = FollowGains(target_height=0.5)
+
+    def test_in_the_middle_at_the_wanted_size_it_stands(self):
+        assert follow(Box(270, 120, 100, 240), 640, 480, self.gains) == (0.0, 0.0)
+
+    def test_it_turns_towards_the_target_and_drives_to_its_size(self):
+        speed, turn = follow(Box(0, 0, 40, 60), 640, 480, self.gains)
+        assert turn > 0, "the target is on the left"
+        assert speed > 0, "it is too small: far away"
+        speed, turn = follow(Box(600, 0, 40, 480), 640, 480, self.gains)
+        assert turn < 0
+        assert speed < 0
+
+    @given(st.builds(Box, coordinate, coordinate, length, length))
+    def test_limits_hold_for_any_box(self, box):
+        speed, turn = follow(box, 640, 480, self.gains)
+        assert abs(speed) <= self.gains.max_speed
+        assert abs(turn) <= self.gains.max_turn
+
+    def test_bad_gains_are_refused(self):
+        with pytest.raises(ValueError, match="max_turn"):
+            FollowGains(max_turn=-1.0)
+        with pytest.raises(ValueError, match="target_height"):
+            FollowGains(target_height=0.0)
+
+
+class TestFrameQueue:
+    @staticmethod
+    def image(seconds: int) -> Image:
+        message = Image()
+        message.header.stamp.sec = seconds
+        return message
+
+    def test_the_newest_frame_wins_and_drops_are_counted(self):
+        queue = FrameQueue(10.0)
+        for second in range(1, 5):
+            queue.put(self.image(second), second * 10**9)
+        frame = queue.take()
+        assert isinstance(frame, Frame)
+        assert frame.stamp == 4 * 10**9
+        assert (queue.arrived, queue.dropped) == (4, 3)
+
+    def test_jobs_come_first_and_in_order(self):
+        queue, done = FrameQueue(1.0), []
+        queue.put(self.image(1), 1)
+        for number in (1, 2):
+            queue.put_job(lambda number=number: done.append(number))
+        for _ in range(2):
+            queue.take()()
+        assert done == [1, 2]
+        assert isinstance(queue.take(), Frame)
+
+    def test_past_frames_are_kept_for_their_time(self):
+        queue = FrameQueue(2.5)
+        for second in range(1, 8):
+            queue.put(self.image(second), second * 10**9)
+        assert [frame.stamp // 10**9 for frame in queue.past(6 * 10**9)] == [6, 7]
+        assert queue.past(3 * 10**9) == []
+        assert queue.past(5_500_000_000) == []
+        assert [frame.stamp // 10**9 for frame in queue.past(0)] == [7]
+
+    def test_a_backward_jump_forgets_the_past(self):
+        queue = FrameQueue(10.0)
+        assert queue.put(self.image(5), 1)
+        assert not queue.put(self.image(3), 2)
+        assert queue.past(5 * 10**9) == []
+        assert queue.put(self.image(4), 3)
+
+    def test_closing_ends_the_wait(self):
+        queue = FrameQueue(1.0)
+        queue.close()
+        assert queue.take() is None
+
+
+def test_latency_percentiles():
+    statistics = Statistics()
+    assert statistics.latency_percentiles() == (0.0, 0.0)
+    for milliseconds in range(1, 101):
+        statistics.published(milliseconds / 1000)
+    median, high = statistics.latency_percentiles()
+    assert median == pytest.approx(50.5)
+    assert high == pytest.approx(99.01, abs=0.1)
