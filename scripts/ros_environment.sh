@@ -8,4 +8,6 @@ else
 fi
 source "$_ros/install/local_setup.bash"
 export FASTDDS_DEFAULT_PROFILES_FILE="${FASTDDS_DEFAULT_PROFILES_FILE:-$_ros/install/trdimp_ros/share/trdimp_ros/config/fastdds_large_images.xml}"
+# This checkout's Python code comes first, so that a new module needs no new build; the messages come from the build.
+export PYTHONPATH="$(dirname "$_ros")${PYTHONPATH:+:$PYTHONPATH}"
 unset _venv _ros
