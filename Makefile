@@ -5,6 +5,7 @@
 #   make demo                camera, tracker and follower as three ROS processes; results in out/
 #   make run ARGS="..."      the trdimp command in the environment: make run ARGS="track video.mp4 --init 10,20,30,40"
 #   make bench [ARGS="..."]  time every stage
+#   make run-benchmark NAME=...   one of benchmarks/: ros_overhead, ros_under_load, sequences (ARGS: folders)
 #   make lint | format       ruff and mypy
 #   make parameters          write config/tracker.yaml anew from the parameters' definitions
 #   make clean               remove everything that was made
@@ -24,7 +25,7 @@ ROS_SOURCES := CMakeLists.txt package.xml $(wildcard msg/*.msg) $(wildcard launc
 IN_ROS := source scripts/ros_environment.sh $(VENV) $(ROS) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo run bench parameters clean
+.PHONY: help setup test lint format demo run bench run-benchmark parameters clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -62,6 +63,9 @@ run: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/trdimp bench $(ARGS)
+
+run-benchmark: $(ROS_STAMP)
+	@$(IN_ROS) $(BIN)/python benchmarks/$(NAME).py $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(ROS) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info out

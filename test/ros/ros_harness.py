@@ -163,6 +163,10 @@ class Client(Node):
         self.images.publish(message)
         return message
 
+    def build_image(self, pixels: Any) -> Image:
+        """An image without stamp, not published."""
+        return encode_image(pixels, "rgb8", self.header(0))
+
     def header(self, stamp: int | None = None) -> Any:
         from std_msgs.msg import Header  # noqa: PLC0415
 

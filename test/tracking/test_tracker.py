@@ -227,6 +227,19 @@ def test_a_lost_frame_teaches_nothing(started):
         assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
 
 
+def test_scores_that_are_no_numbers_mean_not_found(started):
+    frames, _ = small_scene()
+    position, filters = started.target.position.copy(), started.filters.clone()
+    with torch.inference_mode():
+        started.filters.fill_(math.nan)
+    result = started.track(frames[2])
+    assert result.state == State.NOT_FOUND
+    assert np.array_equal(started.target.position, position)
+    with torch.inference_mode():
+        started.filters.copy_(filters)
+    assert started.track(frames[3]).found
+
+
 def test_a_fixed_parameter_cannot_change(started):
     with pytest.raises(ValueError, match="image_sample_size"):
         started.config = replace(started.config, image_sample_size=128)

@@ -20,7 +20,7 @@ from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.config import TrackerConfig
-from trdimp_ros.tracking.localization import Localization, State, Thresholds, localize
+from trdimp_ros.tracking.localization import Localization, Rule, State, Thresholds, localize
 from trdimp_ros.tracking.refinement import ascend, select_box, start_boxes
 
 StageHook = Callable[[str], None]
@@ -107,6 +107,18 @@ class FrameDecision(NamedTuple):
     size: NDArray[np.float32]
     scale: np.float32
     learn_position: NDArray[np.float32]
+
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are."""
+        numbers = (self.confidence, self.scale, *self.position, *self.size, *self.learn_position)
+        return bool(np.isfinite(numbers).all())
+
+    def lost(self, position: NDArray[np.float32], size: NDArray[np.float32], scale: np.float32) -> FrameDecision:
+        """The decision that nothing was found and everything stays as it was."""
+        return FrameDecision(
+            int(Rule.NOT_FOUND), State.NOT_FOUND, self.scale_index, 0.0, position, size, scale, position
+        )
 
     @classmethod
     def from_packed(cls, packed: NDArray[np.float32]) -> FrameDecision:

@@ -268,6 +268,8 @@ class Tracker:
             self._network, model, patches, scalars, self._jitter, self._window, self._config, self._dtype, self.stage
         )
         decision = FrameDecision.from_packed(output.decision.cpu().numpy())
+        if not decision.finite:  # half precision that overflowed, or weights that are no numbers
+            decision = decision.lost(target.position, target.size, target.scale)
         self.stage("decision")
 
         target.frame_number += 1
@@ -362,7 +364,7 @@ class Tracker:
                 config.patch_max_scale_change,
             )
             crop = read_crop(image, plan, (sample, sample))
-            pixels = torch.from_numpy(np.ascontiguousarray(crop.pixels))
+            pixels = torch.from_numpy(np.array(crop.pixels, order="C"))  # a copy: the caller may reuse the image
             taps = [*tap_tensors(crop.rows), *tap_tensors(crop.columns)]
             patches.append(resample(*(tensor.to(self._device, non_blocking=True) for tensor in (pixels, *taps))))
             coordinates.append(plan.coordinates)

@@ -1,0 +1,70 @@
+"""What does ROS cost? Time from message to message less the tracker's own `locate`, at two image sizes.
+
+    make run-benchmark NAME=ros_overhead
+
+The camera stamps an image when it is complete, right before publishing; the consumer, in the same process as the
+camera, takes the time when the state arrives. The tracker is a process of its own, with a tiny network so that its own
+time is small and steady; its `locate` is the sum of the stage means in /diagnostics.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "test"), str(ROOT / "test" / "ros")]
+
+from ros_harness import running_system  # noqa: E402
+from tiny import tiny_network  # noqa: E402
+
+from trdimp_ros.checkpoints.weights import save_network  # noqa: E402
+from trdimp_ros.media.scene import RenderedScene  # noqa: E402
+from trdimp_ros.ros.messages import nanoseconds  # noqa: E402
+
+SIZES = ((640, 480), (1920, 1080))
+FRAMES = 150
+LOCATE = ("crop", "backbone", "features", "decoder", "scores", "box features", "refinement", "decision")
+
+
+def measure(width: int, height: int, weights: Path, folder: Path) -> tuple[float, float, float]:
+    """Median and 99th percentile of message to message, and mean of locate, in milliseconds."""
+    scene = RenderedScene(width, height)
+    frame, box = scene.frame(0), scene.box(0)
+    with running_system(folder, weights) as system:
+        client = system.client
+        reports: list[DiagnosticArray] = []
+        client.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
+        system.start_tracker()
+        client.begin(frame, tuple(box))
+        times = []
+        for _ in range(FRAMES):
+            message = client.build_image(frame)
+            message.header = client.header()
+            count = len(client.states)
+            client.images.publish(message)
+            client.spin_until(lambda count=count: len(client.states) > count)
+            times.append((client.arrivals[-1] - nanoseconds(message.header.stamp)) / 1e6)
+        client.spin_for(1.2)
+        values = {pair.key: pair.value for pair in reports[-1].status[0].values}
+        locate = sum(float(values[f"stage {name} ms"]) for name in LOCATE)
+    return float(np.median(times)), float(np.percentile(times, 99)), locate
+
+
+def main() -> None:
+    print(f"{'image':<12}{'message to message':>20}{'p99':>8}{'locate':>9}{'ROS':>8}   (ms, {FRAMES} frames)")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights = folder / "tiny.safetensors"
+        save_network(tiny_network(), weights)
+        for width, height in SIZES:
+            median, high, locate = measure(width, height, weights, folder)
+            print(f"{f'{width}x{height}':<12}{median:>20.2f}{high:>8.2f}{locate:>9.2f}{median - locate:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
