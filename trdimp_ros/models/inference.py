@@ -34,11 +34,18 @@ def prepare_for_inference(network: TrDiMPNet, device: torch.device, dtype: torch
         elif isinstance(module, nn.Sequential):
             _fold_sequence(module)
     prepared = prepared.to(device=device)
-    for module in prepared.modules():
-        if isinstance(module, nn.Conv2d) and module.in_channels != network.config.distance_bins:
-            module.to(dtype=dtype)
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
-    prepared.classifier.transformer.to(dtype=dtype)
+    classifier = prepared.classifier
+    for part in (
+        prepared.feature_extractor,
+        classifier.feature_extractor,
+        classifier.filter_initializer,
+        prepared.bb_regressor,
+    ):
+        for module in part.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(dtype=dtype)
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    classifier.transformer.to(dtype=dtype)
     return prepared
 
 

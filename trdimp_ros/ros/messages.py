@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
@@ -81,8 +79,3 @@ def duration_message(seconds: float) -> Duration:
 def nanoseconds(stamp: Time) -> int:
     """A stamp as one number; 0 means that there is none."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
-
-
-def finite(value: float) -> bool:
-    """Whether a message's number can be used."""
-    return math.isfinite(value)
