@@ -103,6 +103,7 @@ class Client(Node):
         self.executor_.add_node(self)
         self.states: list[TrackState] = []
         self.arrivals: list[int] = []
+        self.service_clients: dict[str, Any] = {}
         self.images = self.create_publisher(Image, "image", QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE))
         self.inits = self.create_publisher(Detection2D, "tracker/init", 10)
         self.create_subscription(TrackState, "tracker/state", self._on_state, 100)
@@ -125,14 +126,13 @@ class Client(Node):
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = TIMEOUT) -> Any:
         """Call a service and wait for the answer."""
-        client = self.create_client(kind, name)
-        try:
-            self.spin_until(client.service_is_ready, timeout)
-            future = client.call_async(request)
-            self.spin_until(future.done, timeout)
-            return future.result()
-        finally:
-            self.destroy_client(client)
+        if name not in self.service_clients:
+            self.service_clients[name] = self.create_client(kind, name)
+        client = self.service_clients[name]
+        self.spin_until(client.service_is_ready, timeout)
+        future = client.call_async(request)
+        self.spin_until(future.done, timeout)
+        return future.result()
 
     def change_state(self, transition: int) -> bool:
         return self.call(

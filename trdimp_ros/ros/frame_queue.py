@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +23,13 @@ class Frame:
         message: The image.
         arrival: Time of arrival in nanoseconds of the node's clock.
         number: Counts all frames that arrived.
+        taken_in: Monotonic clock at arrival, seconds.
     """
 
     message: Image | CompressedImage
     arrival: int
     number: int
+    taken_in: float
 
     @property
     def stamp(self) -> int:
@@ -60,7 +63,7 @@ class FrameQueue:
         The past frames are then forgotten.
         """
         with self._ready:
-            frame = Frame(message, arrival, self.arrived)
+            frame = Frame(message, arrival, self.arrived, time.monotonic())
             self.arrived += 1
             backwards = bool(self._past) and 0 < frame.stamp < self._past[-1].stamp
             if backwards:

@@ -38,8 +38,11 @@ class Statistics:
     def stage_done(self, name: str) -> None:
         """The tracker's stage hook."""
         now = time.perf_counter()
-        milliseconds = 1e3 * (now - self._stage_start)
+        self.record(name, 1e3 * (now - self._stage_start))
         self._stage_start = now
+
+    def record(self, name: str, milliseconds: float) -> None:
+        """Add a time to a stage's running mean."""
         with self._lock:
             mean = self._stages.get(name, milliseconds)
             self._stages[name] = mean + SMOOTHING * (milliseconds - mean)

@@ -151,10 +151,11 @@ class TrackingWorker:
             self.state = "idle"
             self._publish(TrackedImage(frame, pixels, None, None))
             return
+        self._statistics.record("queue and decode", 1e3 * (time.monotonic() - frame.taken_in))
         self._statistics.frame_started()
         result = self._locate(pixels)
         self._publish(TrackedImage(frame, pixels, self._target, result))
-        self._statistics.frame_started()
+        self._statistics.stage_done("publish")
         self._tracker.learn()
 
     def _locate(self, pixels: NDArray[np.uint8]) -> TrackResult:
