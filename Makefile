@@ -44,13 +44,13 @@ test: lint
 	@$(IN_ROS) $(BIN)/python -m pytest $(ARGS)
 
 lint: $(ROS_STAMP)
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --quiet --check .
-	@$(IN_ROS) $(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --quiet --check .
+	@$(IN_ROS) $(BIN)/python -m mypy --no-error-summary
 
 format: $(STAMP)
-	@$(BIN)/ruff check --quiet --fix .
-	@$(BIN)/ruff format --quiet .
+	@$(BIN)/python -m ruff check --quiet --fix .
+	@$(BIN)/python -m ruff format --quiet .
 
 demo: $(ROS_STAMP)
 	@$(IN_ROS) $(BIN)/python scripts/demo.py
@@ -59,10 +59,10 @@ parameters: $(ROS_STAMP)
 	@$(IN_ROS) $(BIN)/python scripts/write_parameter_file.py
 
 run: $(STAMP)
-	@$(BIN)/trdimp $(ARGS)
+	@$(BIN)/python -m trdimp_ros.cli.main $(ARGS)
 
 bench: $(STAMP)
-	@$(BIN)/trdimp bench $(ARGS)
+	@$(BIN)/python -m trdimp_ros.cli.main bench $(ARGS)
 
 run-benchmark: $(ROS_STAMP)
 	@$(IN_ROS) $(BIN)/python benchmarks/$(NAME).py $(ARGS)
