@@ -14,7 +14,8 @@ from golden_set import skip_in_small_set
 from trdimp_ros.models.box_regressor import BoxScorer
 from trdimp_ros.tracking import State, TrackerConfig
 from trdimp_ros.tracking.cropping import sample_patch
-from trdimp_ros.tracking.frame_pass import FrameDecision, FrameScalars, _follow_scale, config_scalars, refine_frame
+from trdimp_ros.tracking.frame_exchange import FrameDecision, FrameScalars, config_scalars
+from trdimp_ros.tracking.frame_pass import _follow_scale, refine_frame
 from trdimp_ros.tracking.localization import Localization, Rule
 from trdimp_ros.tracking.refinement import ascend
 

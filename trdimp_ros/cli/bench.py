@@ -18,8 +18,7 @@ from trdimp_ros.checkpoints import load_network, untrained_network
 from trdimp_ros.cli.options import PRECISIONS, add_tracker_arguments, changed, choose_device
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.tracking import State, Tracker, preset
-from trdimp_ros.tracking.tracker import TargetState
+from trdimp_ros.tracking import State, TargetState, Tracker, preset
 
 UNIT_SIZE = 352
 """Side of the image whose plain backbone forward pass is the unit of cost."""

@@ -19,15 +19,8 @@ from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.cropping import plan_crop, read_crop, resample, tap_tensors
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.first_frame import first_filter, learn_first_frame, look_at_first_frame
-from trdimp_ros.tracking.frame_pass import (
-    FrameDecision,
-    FrameOutput,
-    FrameScalars,
-    StageHook,
-    TargetModel,
-    config_scalars,
-    locate_frame,
-)
+from trdimp_ros.tracking.frame_exchange import FrameDecision, FrameScalars, config_scalars
+from trdimp_ros.tracking.frame_pass import FrameOutput, StageHook, TargetModel, locate_frame
 from trdimp_ros.tracking.geometry import (
     Box,
     Pair,
@@ -43,53 +36,8 @@ from trdimp_ros.tracking.geometry import (
 )
 from trdimp_ros.tracking.localization import State, hann_window
 from trdimp_ros.tracking.randomness import RandomSource
+from trdimp_ros.tracking.target import TargetState, TrackResult
 from trdimp_ros.tracking.template_memory import TemplateMemory
-
-
-@dataclass(frozen=True)
-class TrackResult:
-    """What one frame says of the target.
-
-    Attributes:
-        box: In image pixels; the last known one when not found.
-        confidence: Maximum of the score map; about 1 for a sure target, unbounded.
-        state: See `State`.
-        search_area: The part of the image that was searched.
-    """
-
-    box: Box
-    confidence: float
-    state: State
-    search_area: Box
-
-    @property
-    def found(self) -> bool:
-        """Whether the box is where the target is seen now."""
-        return self.state != State.NOT_FOUND
-
-    @property
-    def distractor(self) -> bool:
-        """Whether something that looks like the target is in sight too."""
-        return self.state == State.HARD_NEGATIVE
-
-
-@dataclass
-class TargetState:
-    """Where the target is, on the host; float32 throughout.
-
-    Attributes:
-        position: Row and column of its middle.
-        size: Height and width.
-        scale: Image pixels per pixel of the network input.
-        base_size: Its size divided by the scale at initialisation.
-        frame_number: 1 for the first frame.
-    """
-
-    position: Pair
-    size: Pair
-    scale: np.float32
-    base_size: Pair
-    frame_number: int = 1
 
 
 @dataclass(frozen=True)
