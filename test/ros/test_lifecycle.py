@@ -117,6 +117,20 @@ def test_sigint_ends_a_node_cleanly_within_three_seconds(system: System, name):
     assert "Traceback" not in process.output
 
 
+def test_sigint_does_not_wait_for_a_long_initialisation(system: System):
+    process = system.start("tracker", {"model.weights": "''"})  # the full network, which needs seconds for it
+    client = system.client
+    client.spin_until(lambda: "active" in process.output)
+    client.spin_until(client.inits.get_subscription_count)
+    client.spin_until(client.images.get_subscription_count)
+    client.spin_for(0.3)
+    message = client.send_image(FRAMES[0])
+    client.send_init(BOXES[0], message.header)
+    client.spin_until(lambda: "init: x=" in process.output)
+    assert process.interrupt(timeout=3.0) == 0
+    assert "Traceback" not in process.output
+
+
 def test_select_without_display_says_so(system: System):
     process = system.start("select")
     assert process.process.wait(30) != 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,9 @@ from trdimp_ros.ros.running import run_node
 from trdimp_ros.ros.statistics import Statistics, diagnostic_status
 from trdimp_ros.ros.tracking_worker import InitRequest, TrackingWorker
 from trdimp_ros.tracking import Box, Tracker, TrackerConfig, preset
+
+EXIT_PATIENCE = 1.0
+"""Seconds that a signal's exit waits for the running frame. An initialisation can take longer than that."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -182,11 +187,11 @@ class TrackerNode(LifecycleNode):
         self.release()
         return SUCCESS
 
-    def release(self) -> None:
-        """Stop the thread and drop everything that configure made."""
+    def release(self, patience: float | None = None) -> None:
+        """Stop the thread, waiting this many seconds at most, and drop everything that configure made."""
         self._drop_inputs()
         if self._worker is not None:
-            self._worker.stop()
+            self._worker.stop(patience)
             self._worker = None
         if self._outputs is not None:
             self._outputs.destroy()
@@ -294,7 +299,14 @@ def _warm_up(tracker: Tracker) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable ``tracker_node``."""
-    return run_node(TrackerNode, arguments, started=TrackerNode.autostart, stopping=TrackerNode.release)
+    code = run_node(
+        TrackerNode, arguments, started=TrackerNode.autostart, stopping=lambda node: node.release(EXIT_PATIENCE)
+    )
+    if threading.active_count() > 1:
+        # The tracking thread is in the middle of a long step; the interpreter would wait for torch to finish it.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

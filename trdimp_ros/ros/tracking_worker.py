@@ -120,10 +120,10 @@ class TrackingWorker:
         """Take effect on the next frame. Only dynamic fields may differ."""
         self._config = config
 
-    def stop(self) -> None:
-        """End the thread after the running frame."""
+    def stop(self, patience: float | None = None) -> None:
+        """End the thread after the running frame or initialisation; wait for it this many seconds at most."""
         self._queue.close()
-        self._thread.join()
+        self._thread.join(patience)
 
     # The tracking thread
 
