@@ -8,13 +8,21 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import DescribeParameters
-from ros_harness import System
+from ros_harness import System, running_system
 from tiny import small_scene
 
 from trdimp_ros.msg import TrackState
 from trdimp_ros.ros import parameters
 
 FRAMES, BOXES = small_scene()
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory, tiny_weights):
+    """One tracker for all refusals: none of them may change it."""
+    with running_system(tmp_path_factory.mktemp("parameters"), tiny_weights) as system:
+        system.start_tracker()
+        yield system
 
 
 def test_a_threshold_flips_the_state_of_the_next_frame(system: System):
@@ -44,8 +52,8 @@ def test_a_threshold_flips_the_state_of_the_next_frame(system: System):
         ({"tracker__use_iou_net": "yes"}, ""),
     ],
 )
-def test_a_bad_or_fixed_value_is_refused_and_nothing_changes(system: System, values, reason):
-    system.start_tracker()
+def test_a_bad_or_fixed_value_is_refused_and_nothing_changes(configured: System, values, reason):
+    system = configured
     good = {"tracker__hard_negative_threshold": 0.7}
     done, why = system.client.set_parameters(**good, **values)
     assert not done

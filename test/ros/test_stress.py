@@ -20,11 +20,24 @@ from trdimp_ros.ros.messages import nanoseconds
 FRAMES, BOXES = small_scene()
 
 
+@pytest.fixture(scope="module")
+def shared_system(tmp_path_factory, tiny_weights):
+    """One tracker for all cases of this file: what one of them broke, the next would find."""
+    with running_system(tmp_path_factory.mktemp("stress"), tiny_weights) as system:
+        system.tracker = system.start_tracker()
+        system.target = system.client.begin(FRAMES[0], BOXES[0]).target_id
+        yield system
+
+
 @pytest.fixture
-def tracking(system: System) -> System:
-    system.tracker = system.start_tracker()
-    system.target = system.client.begin(FRAMES[0], BOXES[0]).target_id
-    return system
+def tracking(shared_system: System) -> System:
+    shared_system.seen = len(shared_system.tracker.output)
+    return shared_system
+
+
+def new_output(system: System) -> str:
+    """What the node has written during this test."""
+    return system.tracker.output[system.seen :]
 
 
 def assert_still_tracking(system: System) -> None:
@@ -47,7 +60,7 @@ BAD_BOXES = {
 @pytest.mark.parametrize("box", BAD_BOXES.values(), ids=BAD_BOXES.keys())
 def test_a_bad_init_box_is_refused_with_a_reason(tracking: System, box):
     tracking.client.send_init(box)
-    tracking.client.spin_until(lambda: "init refused" in tracking.tracker.output)
+    tracking.client.spin_until(lambda: "init refused" in new_output(tracking))
     assert_still_tracking(tracking)
 
 
@@ -56,7 +69,7 @@ def test_an_init_for_an_image_long_gone_is_refused(tracking: System):
     client.send_init((10, 10, 20, 20), client.header(1_000_000_000))
     client.spin_for(1.2)
     client.track(FRAMES[1])
-    client.spin_until(lambda: "raise frame_buffer" in tracking.tracker.output)
+    client.spin_until(lambda: "raise frame_buffer" in new_output(tracking))
     assert_still_tracking(tracking)
 
 
@@ -82,8 +95,8 @@ def test_a_bad_image_is_dropped_and_said_once(tracking: System, changes):
     for _ in range(3):
         tracking.client.images.publish(bad_image(**changes))
         tracking.client.spin_for(0.1)
-    tracking.client.spin_until(lambda: "image refused" in tracking.tracker.output)
-    assert tracking.tracker.output.count("image refused") == 1
+    tracking.client.spin_until(lambda: "image refused" in new_output(tracking))
+    assert new_output(tracking).count("image refused") == 1
     assert_still_tracking(tracking)
 
 
@@ -119,14 +132,6 @@ def test_time_that_goes_backwards_is_said_once(tracking: System):
     assert_still_tracking(tracking)
 
 
-@pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory, tiny_weights):
-    with running_system(tmp_path_factory.mktemp("fuzz"), tiny_weights) as system:
-        system.tracker = system.start_tracker()
-        system.target = system.client.begin(FRAMES[0], BOXES[0]).target_id
-        yield system
-
-
 numbers = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.floats(-300, 300))
 encodings = st.sampled_from(
     ["rgb8", "bgr8", "mono8", "mono16", "bgra8", "yuv422", "yuv422_yuy2", "bayer_rggb8", "32FC1", "8UC2", "", "x"]
@@ -138,24 +143,24 @@ encodings = st.sampled_from(
     encodings, st.integers(0, 70), st.integers(0, 70), st.integers(0, 400), st.binary(max_size=3000),
     st.integers(0, 2**31 - 1), st.booleans(),
 )  # fmt: skip
-def test_no_image_ends_the_node(fuzzed, encoding, width, height, step, data, seconds, bigendian):
+def test_no_image_ends_the_node(shared_system, encoding, width, height, step, data, seconds, bigendian):
     header = Header()
     header.stamp.sec = seconds
     message = Image(header=header, width=width, height=height, step=step, encoding=encoding, is_bigendian=bigendian)
     message.data = data
-    fuzzed.client.images.publish(message)
-    fuzzed.client.spin_for(0.02)
-    assert fuzzed.tracker.process.poll() is None, fuzzed.tracker.output
+    shared_system.client.images.publish(message)
+    shared_system.client.spin_for(0.02)
+    assert shared_system.tracker.process.poll() is None, shared_system.tracker.output
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.tuples(numbers, numbers, numbers, numbers), st.sampled_from([1, 5 * 10**9, 2**31 * 10**9 - 1]))
-def test_no_init_for_an_unknown_image_touches_the_target(fuzzed, box, stamp):
-    fuzzed.client.send_init(box, fuzzed.client.header(stamp))
-    fuzzed.client.spin_for(0.02)
-    assert fuzzed.tracker.process.poll() is None, fuzzed.tracker.output
+def test_no_init_for_an_unknown_image_touches_the_target(shared_system, box, stamp):
+    shared_system.client.send_init(box, shared_system.client.header(stamp))
+    shared_system.client.spin_for(0.02)
+    assert shared_system.tracker.process.poll() is None, shared_system.tracker.output
 
 
-def test_after_the_fuzzing_the_target_is_still_there(fuzzed):
-    assert fuzzed.client.track(FRAMES[1]).target_id == fuzzed.target
-    assert "failed" not in fuzzed.tracker.output
+def test_after_the_fuzzing_the_target_is_still_there(shared_system):
+    assert shared_system.client.track(FRAMES[1]).target_id == shared_system.target
+    assert "failed" not in shared_system.tracker.output
