@@ -28,6 +28,7 @@ def test_golden_crops(golden):
     }
     cases = golden.json("sample_patch/cases")
     assert cases
+    golden.check("sample_patch/coords", np.array([case["coords"] for case in cases]))
     for index, case in enumerate(cases):
         patch, coordinates = sample_patch(
             images[case["image"]],
