@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trdimp_ros import __version__
-from trdimp_ros.cli import bench, convert, demo, track
+from trdimp_ros.cli import bench, convert, demo, track, train
+from trdimp_ros.cli import eval as evaluate
 
-COMMANDS = {"track": track, "demo": demo, "bench": bench, "convert": convert}
+COMMANDS = {"track": track, "demo": demo, "bench": bench, "eval": evaluate, "convert": convert, "train": train}
 
 
 def build_parser() -> argparse.ArgumentParser:

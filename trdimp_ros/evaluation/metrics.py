@@ -1,4 +1,4 @@
-"""Overlap of a track with the truth, in the conventions of the OTB benchmark (Wu et al., TPAMI 2015)."""
+"""Figures of a track against the truth, in the conventions of OTB (Wu et al., TPAMI 2015), LaSOT and GOT-10k."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trdimp_ros.tracking import Box
 from trdimp_ros.tracking.geometry import intersection_over_union
@@ -28,8 +29,79 @@ def success_auc(ious: Sequence[float]) -> float:
     """
     if not ious:
         raise ValueError("the success AUC needs at least one frame with a target")
-    values = np.asarray(ious)
-    return float(np.mean([(values > threshold).mean() for threshold in THRESHOLDS]))
+    return float(success_curve(ious).mean())
+
+
+def success_curve(ious: Sequence[float]) -> NDArray[np.float64]:
+    """Share of frames whose overlap exceeds each of `THRESHOLDS`."""
+    values = np.asarray(ious, np.float64)
+    return (values[None, :] > THRESHOLDS[:, None]).mean(axis=1)
+
+
+def center_errors(
+    boxes: Sequence[Box], truth: Sequence[Box | None], normalized: bool = False
+) -> list[float]:
+    """Distance of the centres in every frame whose truth has a target.
+
+    Args:
+        boxes: Of the tracker.
+        truth: None where there is no target.
+        normalized: In units of the true width and height (LaSOT), not in pixels.
+    """
+    errors = []
+    for box, true in zip(boxes, truth, strict=True):
+        if true is not None:
+            dx = box.x + box.w / 2 - true.x - true.w / 2
+            dy = box.y + box.h / 2 - true.y - true.h / 2
+            errors.append(math.hypot(dx / true.w, dy / true.h) if normalized else math.hypot(dx, dy))
+    return errors
+
+
+def precision_curve(errors: Sequence[float], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of frames whose centre error is at most each of the thresholds."""
+    values = np.asarray(errors, np.float64)
+    return (values[None, :] <= thresholds[:, None]).mean(axis=1)
+
+
+def roc_curve(
+    present: Sequence[float], absent: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """How well the confidence tells frames with the target from frames without.
+
+    Args:
+        present: Confidences of frames with the target.
+        absent: Of frames without.
+
+    Returns:
+        Thresholds, falling; and at each the share of absent frames and of present frames at or above it.
+    """
+    thresholds = np.unique(np.concatenate([np.asarray(present, float), np.asarray(absent, float), [np.inf]]))[::-1]
+    shares = [
+        (np.asarray(values, float)[None, :] >= thresholds[:, None]).mean(axis=1) for values in (absent, present)
+    ]
+    return thresholds, shares[0], shares[1]
+
+
+def separation(present: Sequence[float], absent: Sequence[float]) -> float:
+    """Area under the ROC curve: how often a frame with the target has the higher confidence; nan if one is empty."""
+    if not len(present) or not len(absent):
+        return float("nan")
+    high, low = np.asarray(present, float)[:, None], np.asarray(absent, float)[None, :]
+    return float(np.mean(high > low) + 0.5 * np.mean(high == low))
+
+
+def frames_to_recover(ious: Sequence[float | None], found: float = 0.5) -> int | None:
+    """Frames after the last absence until the target is found again; None if it never was, or was never absent.
+
+    Args:
+        ious: Overlap of each frame, None where there is no target.
+        found: Overlap that counts.
+    """
+    absent = [index for index, iou in enumerate(ious) if iou is None]
+    if not absent:
+        return None
+    after = ious[absent[-1] + 1 :]
+    return next((index + 1 for index, iou in enumerate(after) if iou is not None and iou >= found), None)
 
 
 def read_boxes(path: Path) -> list[Box | None]:

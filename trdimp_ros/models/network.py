@@ -9,7 +9,7 @@ from torch import nn
 
 from trdimp_ros.models.box_regressor import BoxRegressor
 from trdimp_ros.models.config import NetworkConfig
-from trdimp_ros.models.norm import instance_l2_norm, norm_scale
+from trdimp_ros.models.norm import at_least_float32, instance_l2_norm, norm_scale
 from trdimp_ros.models.resnet import ResNet
 from trdimp_ros.models.target_filter import FilterInitializer, FilterOptimizer, apply_filter, score_size
 from trdimp_ros.models.transformer import Transformer
@@ -71,6 +71,7 @@ class TrDiMPNet(nn.Module):
         test_images: torch.Tensor,
         test_proposals: torch.Tensor,
         iterations: int = 5,
+        precision: torch.dtype = torch.float32,
     ) -> TrainingOutput:
         """Learn a target from training frames and look for it in test frames (the training-time pass).
 
@@ -81,14 +82,16 @@ class TrDiMPNet(nn.Module):
             test_images: (T, S, 3, H, W).
             test_proposals: (T, S, R, 4) boxes to score.
             iterations: Steps of the filter optimiser.
+            precision: Of the convolutions; the attention, the filter and the boxes stay in float32.
         """
         train_count, sequences = train_images.shape[:2]
         test_count = test_images.shape[0]
-        train_fine, train_coarse = self.feature_extractor(train_images.flatten(0, 1))
-        test_fine, test_coarse = self.feature_extractor(test_images.flatten(0, 1))
-
-        train = self.classifier.features(train_coarse)  # (I*S, h, w, C)
-        test = self.classifier.features(test_coarse)
+        with torch.autocast(train_images.device.type, precision, enabled=precision != torch.float32):
+            train_fine, train_coarse = self.feature_extractor(train_images.flatten(0, 1))
+            test_fine, test_coarse = self.feature_extractor(test_images.flatten(0, 1))
+            train = at_least_float32(self.classifier.features(train_coarse))  # (I*S, h, w, C)
+            test = at_least_float32(self.classifier.features(test_coarse))
+            fine, coarse = self.bb_regressor.search_features(test_fine, test_coarse)
         train, test = self.transform(
             train.view(train_count, sequences, *train.shape[1:]),
             test.view(test_count, sequences, *test.shape[1:]),
@@ -101,11 +104,12 @@ class TrDiMPNet(nn.Module):
         scores = [apply_filter(test, filters) for filters in iterates]
 
         # The first training frame is the reference of the box regressor.
-        modulation = self.bb_regressor.modulation(train_fine[:sequences], train_coarse[:sequences], train_boxes[0])
+        reference = at_least_float32(train_fine[:sequences]), at_least_float32(train_coarse[:sequences])
+        modulation = self.bb_regressor.modulation(*reference, train_boxes[0])
         modulation = cast(
             tuple[torch.Tensor, torch.Tensor], tuple(vector.repeat(test_count, 1) for vector in modulation)
         )
-        features = self.bb_regressor.search_features(test_fine, test_coarse)
+        features = at_least_float32(fine), at_least_float32(coarse)
         box_scores = self.bb_regressor(modulation, features, test_proposals.flatten(0, 1))
         return TrainingOutput(scores, box_scores.view(test_proposals.shape[:3]))
 

@@ -34,11 +34,21 @@ PRESETS: dict[str, TrackerConfig] = {
         hard_negative_threshold=0.45,
         displacement_scale=0.7,
     ),
+    "compact": replace(
+        _TRDIMP,
+        image_sample_size=256,
+        search_area_scale=5.0,
+        sample_memory_size=40,
+        transformer_memory_size=12,
+        augmentation_rotations=(12.0, -12.0),
+        augmentation_blurs=((2.0, 2.0),),
+        train_skipping=10,
+    ),
     "trdimp_lasot": replace(_TRDIMP, transformer_skipping=0),
     "trsiam_lasot": replace(_TRSIAM, transformer_skipping=0),
 }
 """``trdimp``: the filter is learned online. ``trsiam``: it is not, which is faster. ``trdimp_vot``: a smaller search
-area, for short clips. ``..._lasot``: long videos, in which the template memory keeps the first frame alone."""
+area, for short clips. ``compact``: for the compact network. ``..._lasot``: long videos, in which the template memory keeps the first frame alone."""
 
 
 def preset(name: str) -> TrackerConfig:

@@ -28,7 +28,10 @@ def hinge_loss(scores: torch.Tensor, label: torch.Tensor, threshold: float = HIN
 
 
 def kl_regression_loss(
-    scores: torch.Tensor, proposal_density: torch.Tensor, true_density: torch.Tensor
+    scores: torch.Tensor,
+    proposal_density: torch.Tensor,
+    true_density: torch.Tensor,
+    present: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Kullback-Leibler divergence of the predicted box density from the true one, by Monte Carlo over proposals.
 
@@ -36,10 +39,14 @@ def kl_regression_loss(
         scores: (..., R) of R proposals; the predicted density is proportional to their exponential.
         proposal_density: (..., R) density that the proposals were drawn from.
         true_density: (..., R) wanted density at the proposals.
+        present: (...) bool, frames that count; None: all. Where there is no target there is no box to find.
     """
     normalizer = torch.logsumexp(scores - proposal_density.log(), dim=-1) - math.log(scores.shape[-1])
     expected = (scores * true_density / proposal_density).mean(dim=-1)
-    return (normalizer - expected).mean()
+    losses = normalizer - expected
+    if present is None:
+        return losses.mean()
+    return (losses * present).sum() / present.sum().clamp_min(1)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ def weighted_losses(
     proposal_density: torch.Tensor,
     true_density: torch.Tensor,
     weights: LossWeights | None = None,
+    present: torch.Tensor | None = None,
 ) -> dict[str, torch.Tensor]:
     """All parts of the loss, weighted, and their sum ``total``.
 
@@ -74,12 +82,13 @@ def weighted_losses(
         proposal_density: (T, S, R).
         true_density: (T, S, R).
         weights: None: the defaults.
+        present: (T, S) bool, frames with a target; None: all. The labels of the others should be zero.
     """
     weights = weights or LossWeights()
     by_iterate = [hinge_loss(scores, label) for scores in output.scores]
     between = by_iterate[1:-1]
     parts = {
-        "box": weights.box * kl_regression_loss(output.box_scores, proposal_density, true_density),
+        "box": weights.box * kl_regression_loss(output.box_scores, proposal_density, true_density, present),
         "final_filter": weights.final_filter * by_iterate[-1],
         "initial_filter": weights.initial_filter * by_iterate[0],
         "intermediate_filters": weights.intermediate_filters * torch.stack(between).mean(),

@@ -1,0 +1,56 @@
+"""A small folder of training images in the layout of docs/training.md, drawn here."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+COLUMNS = ("file", "kind", "split", "mask", "category")
+
+
+def write_toy_images(folder: Path) -> Path:
+    """Discs and boxes in strong colours, noisy backgrounds, and one clip of a moving disc, for both splits."""
+    random = np.random.default_rng(0)
+    rows = []
+    for kind in ("objects", "backgrounds", "clips/disc_train", "clips/disc_val"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(8):
+        split = "train" if number < 5 else "val"
+        image = np.full((60, 48 + 8 * (number % 3), 3), 128, np.uint8)
+        mask = np.zeros(image.shape[:2], np.uint8)
+        color = tuple(int(value) for value in random.integers(0, 256, 3))
+        for canvas, value in ((image, color), (mask, 255)):
+            if number % 2:
+                cv2.ellipse(canvas, (26, 30), (16, 22), 0, 0, 360, value, -1)
+            else:
+                cv2.rectangle(canvas, (8, 10), (40, 50), value, -1)
+        cv2.line(image, (10, 30), (40, 30), (255, 255, 255), 3)
+        rows.append(_write(folder, f"objects/{number}", image, mask, "object", split, "round" if number % 2 else "square"))
+    for number in range(4):
+        noise = random.integers(0, 256, (12, 16, 3)).astype(np.uint8)
+        image = cv2.resize(noise, (96, 72), interpolation=cv2.INTER_CUBIC) // 2 + 60
+        rows.append(_write(folder, f"backgrounds/{number}", image, None, "background", "train" if number < 3 else "val", ""))
+    for split in ("train", "val"):
+        for frame in range(4):
+            image = cv2.resize(random.integers(0, 256, (9, 12, 3)).astype(np.uint8), (96, 72))
+            mask = np.zeros(image.shape[:2], np.uint8)
+            for canvas, value in ((image, (20, 30, 220)), (mask, 255)):
+                cv2.circle(canvas, (30 + 8 * frame, 36), 10, value, -1)
+            rows.append(_write(folder, f"clips/disc_{split}/{frame:03d}", image, mask, "clip_frame", split, "disc"))
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    return folder
+
+
+def _write(
+    folder: Path, name: str, image: np.ndarray, mask: np.ndarray | None, kind: str, split: str, category: str
+) -> tuple[str, ...]:
+    cv2.imwrite(str(folder / f"{name}.jpg"), image)
+    if mask is not None:
+        cv2.imwrite(str(folder / f"{name}.png"), mask)
+    return f"{name}.jpg", kind, split, f"{name}.png" if mask is not None else "", category

@@ -1,0 +1,95 @@
+"""Composed samples: reproducible, with true boxes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from trdimp_ros.training.clips import synthetic_clip
+from trdimp_ros.training.config import CompositionConfig
+from trdimp_ros.training.pictures import sample_grid
+from trdimp_ros.training.samples import draw_samples
+
+PLAIN = CompositionConfig(
+    side=128,
+    search_area_scale=3.0,
+    real_share=0.0,
+    absent_share=0.0,
+    occluded_share=0.0,
+    distractor_share=0.0,
+    light_change=0.0,
+    grey_share=0.0,
+    degraded_share=0.0,
+)
+
+
+def draw(bank, config, seed=0, batch=6):
+    return draw_samples(bank, config, 3, 2, batch, torch.Generator().manual_seed(seed))
+
+
+def test_the_same_seed_gives_the_same_batch(toy_bank):
+    config = CompositionConfig(side=96)
+    first, second, other = draw(toy_bank, config), draw(toy_bank, config), draw(toy_bank, config, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first.images, other.images)
+    assert first.images.shape == (5, 6, 3, 96, 96)
+    assert 0 <= first.images.min()
+    assert first.images.max() <= 255
+
+
+def test_boxes_are_where_the_target_is_drawn(toy_bank):
+    """On black backgrounds whatever is not black is the target."""
+    black = replace(toy_bank, scenes=torch.zeros_like(toy_bank.scenes))
+    bright = replace(black, objects=torch.cat([toy_bank.objects[:, :3] // 2 + 127, toy_bank.objects[:, 3:]], dim=1))
+    samples = draw(bright, PLAIN)
+    checked = 0
+    for image, box in zip(samples.images.flatten(0, 1), samples.boxes.flatten(0, 1), strict=True):
+        drawn = image.amax(dim=0) > 60
+        columns, rows = torch.nonzero(drawn.any(dim=0))[:, 0], torch.nonzero(drawn.any(dim=1))[:, 0]
+        seen = torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
+        wanted = torch.cat([box[:2], box[:2] + box[2:]])
+        if wanted.min() > 1 and wanted.max() < 127:
+            assert (seen - wanted).abs().max() < 2.0
+            checked += 1
+    assert checked > 15
+
+
+def test_boxes_of_real_frames_follow_the_mask(toy_bank):
+    samples = draw(toy_bank, replace(PLAIN, real_share=1.0))
+    assert samples.present.all()
+    for image, box in zip(samples.images.flatten(0, 1), samples.boxes.flatten(0, 1), strict=True):
+        x, y = (box[:2] + box[2:] / 2).round().long().clamp(2, 125).tolist()
+        red, green, blue = image[:, y - 2 : y + 3, x - 2 : x + 3].mean(dim=(1, 2)).tolist()
+        assert red > 150 > 90 > max(green, blue)
+
+
+def test_absent_targets_are_not_drawn_and_templates_always_have_one(toy_bank):
+    samples = draw(toy_bank, replace(PLAIN, absent_share=1.0))
+    assert samples.present[:3].all()
+    assert not samples.present[3:].any()
+
+
+def test_a_fully_hidden_target_counts_as_absent(toy_bank):
+    samples = draw(toy_bank, replace(PLAIN, occluded_share=1.0), batch=40)
+    share = samples.present[3:].float().mean()
+    assert 0.5 < share < 1.0
+
+
+def test_the_grid_shows_all_frames(toy_bank):
+    grid = sample_grid(draw(toy_bank, PLAIN), rows=4)
+    assert grid.shape == (4 * 128, 5 * 128, 3)
+    assert grid.dtype == np.uint8
+
+
+def test_a_clip_moves_smoothly_and_leaves(toy_bank):
+    clip = synthetic_clip(toy_bank, 3, frames=40, leaves=True)
+    again = synthetic_clip(toy_bank, 3, frames=40, leaves=True)
+    assert np.array_equal(clip.frames[20], again.frames[20])
+    assert clip.frames[0].shape == (240, 320, 3)
+    assert clip.visible[0] > 0.2
+    assert (clip.visible[19:27] == 0).any()
+    assert clip.visible[-1] > 0.2
+    moved = np.abs(np.diff(clip.boxes[:14, :2], axis=0)).max()
+    assert moved < 12

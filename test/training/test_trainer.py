@@ -1,0 +1,137 @@
+"""The training loop on a toy configuration: reproducible, resumable, learning, on several processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny import TINY_NETWORK
+
+from trdimp_ros.training.config import CompositionConfig, TrainingConfig
+from trdimp_ros.training.losses import kl_regression_loss
+from trdimp_ros.training.trainer import Trainer, learning_rate_factor
+
+TOY = TrainingConfig(
+    steps=20,
+    batch=4,
+    iterations=2,
+    proposals=16,
+    learning_rate=2e-3,
+    composition=CompositionConfig(side=96, search_area_scale=2.5),
+)
+
+
+def losses(trainer: Trainer) -> list[float]:
+    return [step.losses["total"] for step in trainer.run()]
+
+
+@pytest.fixture(scope="module")
+def curve(toy_bank) -> list[float]:
+    return losses(Trainer(TINY_NETWORK, TOY, toy_bank))
+
+
+def test_two_runs_with_one_seed_give_the_same_curve(toy_bank, curve):
+    assert losses(Trainer(TINY_NETWORK, TOY, toy_bank)) == pytest.approx(curve, rel=1e-4)
+
+
+def test_the_loss_falls(curve):
+    assert sum(curve[-5:]) < 0.8 * sum(curve[:5])
+
+
+def test_a_resumed_run_goes_on_as_if_never_stopped(toy_bank, curve, tmp_path):
+    first = Trainer(TINY_NETWORK, TOY, toy_bank)
+    steps = [step.losses["total"] for step in first.run(until=lambda: first.step >= 8)]
+    first.save(tmp_path / "checkpoint.pt")
+    second = Trainer(TINY_NETWORK, TOY, toy_bank)
+    second.resume(tmp_path / "checkpoint.pt")
+    assert second.step == 8
+    assert steps + losses(second) == pytest.approx(curve, rel=1e-4)
+    assert not (tmp_path / "checkpoint.part").exists()
+
+
+def test_the_average_follows_the_weights(toy_bank):
+    trainer = Trainer(TINY_NETWORK, TOY, toy_bank)
+    before = trainer.average.feature_extractor.conv1.weight.clone()
+    for _ in trainer.run(until=lambda: trainer.step >= 3):
+        pass
+    assert not torch.equal(trainer.average.feature_extractor.conv1.weight, before)
+    assert not trainer.average.training
+
+
+def test_the_learning_rate_rises_and_falls_to_zero():
+    factors = [learning_rate_factor(step / 100, 0.1) for step in range(101)]
+    assert factors[0] < 0.02
+    assert max(factors) == pytest.approx(1.0, abs=0.01)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[-1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_frames_without_target_have_no_box_loss():
+    scores, density = torch.randn(2, 3, 8), torch.rand(2, 3, 8) + 0.1
+    present = torch.tensor([[True, False, True], [False, True, True]])
+    with_absent = kl_regression_loss(scores, density, density, present)
+    only_present = kl_regression_loss(scores[present], density[present], density[present])
+    torch.testing.assert_close(with_absent, only_present)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"iterations": 1}, "iterations must be at least 2"),
+        ({"learning_rate": -1.0}, "learning_rate must be positive, got -1.0"),
+        ({"average": 1.0}, "average and warm_up"),
+    ],
+)
+def test_a_bad_configuration_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**change)
+
+
+def test_a_bad_composition_is_refused():
+    with pytest.raises(ValueError, match="side must be a multiple of 16 and at least 64, got 100"):
+        CompositionConfig(side=100)
+    with pytest.raises(ValueError, match="absent_share must be from 0 to 1, got 2"):
+        CompositionConfig(absent_share=2)
+
+
+def test_the_configuration_survives_json():
+    assert TrainingConfig.from_json(TOY.to_json()) == TOY
+
+
+def test_float16_is_refused(toy_bank):
+    with pytest.raises(ValueError, match="float16 is not supported"):
+        Trainer(TINY_NETWORK, TOY, toy_bank, torch.float16)
+
+
+COMMAND = ["--set", "batch=2", "--set", "steps=4", "--set", "composition.side=96", "--set", "iterations=2"]
+
+
+def test_train_writes_checkpoint_log_and_pictures_and_goes_on(toy_folder, tmp_path):
+    command = [sys.executable, "-m", "trdimp_ros.cli.main", "train", "--data", str(toy_folder), "--out", str(tmp_path)]
+    command += [*COMMAND, "--validate-every", "4", "--validation-clips", "2", "--json", str(tmp_path / "report.json")]
+    stopped = subprocess.run([*command, "--minutes", "0.0001"], capture_output=True, text=True, check=False)
+    assert stopped.returncode == 0, stopped.stderr
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "going on from step" in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["steps"], report["of"]) == (4, 4)
+    assert 0 <= report["validation"]["success"] <= 1
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert (tmp_path / "samples.png").stat().st_size > 10_000
+    assert (tmp_path / "network.safetensors").is_file()
+
+
+def test_two_processes_train_together(toy_folder, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617"]
+    command += ["-m", "trdimp_ros.cli.main", "train", "--data", str(toy_folder), "--out", str(tmp_path), *COMMAND]
+    done = subprocess.run([*command, "--validate-every", "0"], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert len(rows) == 4

@@ -1,0 +1,153 @@
+"""Train the compact network on synthetic clips."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from trdimp_ros.checkpoints.weights import save_network
+from trdimp_ros.media.drawing import write_image
+from trdimp_ros.models.compact import COMPACT_NETWORK
+from trdimp_ros.tracking import preset
+from trdimp_ros.training.config import CompositionConfig, TrainingConfig
+from trdimp_ros.training.image_bank import load_image_bank, pack
+from trdimp_ros.training.pictures import sample_grid
+from trdimp_ros.training.trainer import Step, Trainer, rank, start_processes
+from trdimp_ros.training.validation import validate, validation_clips
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+CHECKPOINT = "checkpoint.pt"
+NETWORK = "network.safetensors"
+SAVE_SECONDS = 120
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder with an index.csv, or a packed file")
+    parser.add_argument("--pack", type=Path, metavar="FILE", help="only write the data as one small file")
+    parser.add_argument("--out", type=Path, default=Path("training"), help="checkpoint, log, pictures (%(default)s)")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="change one field of TrainingConfig, or of its composition: composition.side=192; may be repeated",
+    )
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="bfloat16", help="(%(default)s)")
+    parser.add_argument("--minutes", type=float, help="save and stop after this time; the same command goes on")
+    parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS", help="0: never (%(default)s)")
+    parser.add_argument("--validation-clips", type=int, default=10, help="(%(default)s)")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    if options.pack:
+        count = pack(options.data, options.pack)
+        print(f"{options.pack}: {count} images, {options.pack.stat().st_size / 2**20:.1f} MiB")
+        return {"images": count, "file": str(options.pack)}
+    config = training_config(options.changes)
+    device = start_processes()
+    bank = load_image_bank(options.data, "train").to(device)
+    trainer = Trainer(COMPACT_NETWORK, config, bank, PRECISIONS[options.precision])
+    options.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = options.out / CHECKPOINT
+    if checkpoint.is_file():
+        trainer.resume(checkpoint)
+        print(f"going on from step {trainer.step} of {checkpoint}")
+    recorder = _Recorder(options, trainer) if rank() == 0 else None
+
+    end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    last: Step | None = None
+    steps = trainer.run(until=lambda: time.monotonic() > end)
+    for last in tqdm(steps, total=config.steps, initial=trainer.step, unit="step", disable=None if rank() == 0 else True):
+        if recorder:
+            recorder.after(last)
+    if recorder:
+        recorder.finish()
+    return {
+        "steps": trainer.step,
+        "of": config.steps,
+        "losses": last.losses if last else None,
+        "validation": recorder.validations[-1] if recorder and recorder.validations else None,
+        "network": str(options.out / NETWORK),
+    }
+
+
+class _Recorder:
+    """What the first process writes down: log, checkpoints, the averaged network, validation."""
+
+    def __init__(self, options: argparse.Namespace, trainer: Trainer) -> None:
+        self._options, self._trainer = options, trainer
+        self._saved = time.monotonic()
+        self._clips = None
+        self.validations: list[dict[str, float]] = []
+        write_image(options.out / "samples.png", sample_grid(trainer.samples(trainer.step)))
+
+    def after(self, step: Step) -> None:
+        row = {"step": step.number, **step.losses, "learning_rate": step.learning_rate, "seconds": step.seconds}
+        _append(self._options.out / "log.csv", row)
+        if time.monotonic() - self._saved > SAVE_SECONDS:
+            self._save()
+        every = self._options.validate_every
+        if every and step.number % every == 0:
+            self._validate()
+
+    def finish(self) -> None:
+        self._save()
+        if self._trainer.step >= self._trainer.config.steps and self._options.validate_every:
+            self._validate()
+
+    def _save(self) -> None:
+        self._trainer.save(self._options.out / CHECKPOINT)
+        save_network(self._trainer.average, self._options.out / NETWORK)
+        self._saved = time.monotonic()
+
+    def _validate(self) -> None:
+        bank_file = self._options.data
+        if self._clips is None:
+            self._clips = validation_clips(load_image_bank(bank_file, "val"), self._options.validation_clips)
+        average = self._trainer.average
+        device = next(average.parameters()).device
+        result = validate(average, preset("compact"), self._clips, device)
+        row = {"step": self._trainer.step, "success": result.success, "separation": result.separation}
+        self.validations.append(row)
+        _append(self._options.out / "validation.csv", row)
+        tqdm.write(f"step {row['step']}: validation success {result.success:.3f}, separation {result.separation:.3f}")
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+
+
+def training_config(changes: list[str]) -> TrainingConfig:
+    """The configuration with NAME=VALUE changes applied.
+
+    Raises:
+        ValueError: for an unknown name or a value that does not fit.
+    """
+    values: dict[str, Any] = {}
+    composition: dict[str, Any] = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        kind, inner = TrainingConfig, values
+        if name.startswith("composition."):
+            kind, inner, name = CompositionConfig, composition, name.removeprefix("composition.")
+        types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+        if not separator or types.get(name) not in ("int", "float"):
+            raise ValueError(f"--set needs NAME=VALUE with the name of a field of {kind.__name__}, got {change!r}")
+        try:
+            inner[name] = int(text) if types[name] == "int" else float(text)
+        except ValueError as error:
+            raise ValueError(f"--set {name}: {text!r} is not a {types[name]}") from error
+    return TrainingConfig(composition=CompositionConfig(**composition), **values)

@@ -1,0 +1,81 @@
+"""How well a network tracks, on synthetic clips of images that it was not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from trdimp_ros.evaluation.metrics import separation, success_auc
+from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.tracking import Box, Tracker, TrackerConfig
+from trdimp_ros.tracking.geometry import intersection_over_union
+from trdimp_ros.training.clips import Clip, synthetic_clip
+from trdimp_ros.training.image_bank import ImageBank
+
+VISIBLE = 0.4
+"""A target of which more is to be seen should be found."""
+
+FIRST_SEED = 1000
+
+
+class FrameRecord(NamedTuple):
+    """What the tracker said of one frame.
+
+    Attributes:
+        overlap: With the true box.
+        confidence: Maximum of the score map.
+        visible: Share of the target to be seen.
+    """
+
+    overlap: float
+    confidence: float
+    visible: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Result of `validate`.
+
+    Attributes:
+        success: AUC over the frames in which the target is to be seen.
+        separation: Probability that a frame with the target, well placed, has a higher confidence than one without.
+        records: Of all frames.
+    """
+
+    success: float
+    separation: float
+    records: list[FrameRecord]
+
+
+def validation_clips(bank: ImageBank, count: int, frames: int = 48) -> list[Clip]:
+    """Clips with smooth motion; in every other one the target leaves for a while."""
+    return [synthetic_clip(bank, FIRST_SEED + number, frames, leaves=number % 2 == 1) for number in range(count)]
+
+
+def validate(network: TrDiMPNet, config: TrackerConfig, clips: list[Clip], device: torch.device) -> Validation:
+    """Track every clip and compare with the truth.
+
+    Args:
+        network: In any mode; it is not changed.
+        config: Of the tracker.
+        clips: From `validation_clips`.
+        device: To track on.
+    """
+    records = [record for clip in clips for record in _track(network, config, clip, device)]
+    overlaps = [record.overlap for record in records if record.visible > VISIBLE]
+    present = [record.confidence for record in records if record.visible > VISIBLE and record.overlap > 0.5]
+    absent = [record.confidence for record in records if record.visible == 0]
+    return Validation(success_auc(overlaps), separation(present, absent), records)
+
+
+def _track(network: TrDiMPNet, config: TrackerConfig, clip: Clip, device: torch.device) -> list[FrameRecord]:
+    tracker = Tracker(network, config, device)
+    tracker.initialize(clip.frames[0], [float(value) for value in clip.boxes[0]])
+    records = []
+    for frame, box, visible in zip(clip.frames[1:], clip.boxes[1:], clip.visible[1:], strict=True):
+        result = tracker.track(frame)
+        truth = Box(*(float(value) for value in box))
+        records.append(FrameRecord(intersection_over_union(result.box, truth), result.confidence, float(visible)))
+    return records
