@@ -49,7 +49,7 @@ def test_presets_follow_the_specification():
     )
     for name in ("trdimp_lasot", "trsiam_lasot"):
         assert preset(name).template_frames == 15
-    assert set(PRESETS) == {"trdimp", "trsiam", "trdimp_vot", "trdimp_lasot", "trsiam_lasot"}
+    assert set(PRESETS) == {"compact", "trdimp", "trsiam", "trdimp_vot", "trdimp_lasot", "trsiam_lasot"}
 
 
 def test_an_unknown_preset_names_the_known_ones():

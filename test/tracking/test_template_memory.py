@@ -57,7 +57,7 @@ def test_the_last_view_leaves_first_then_the_oldest_frame():
     for frame, mask in inserted:
         memory.insert(frame, mask)
         expected = [frame[0], *expected][:4]
-        stored = memory._frames[0, : len(memory)]
+        stored = memory.frames[0, : len(memory)]
         for wanted in expected:
             assert any(torch.equal(wanted, frame) for frame in stored)
     assert len(memory) == 4

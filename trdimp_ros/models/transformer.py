@@ -48,27 +48,40 @@ class EncodedMemory:
 
     Attributes:
         keys: (B, T, K) float32 unit keys of the encoded tokens for the decoder's cross attention.
-        values: (B, T, C + 2): the encoded tokens times their mask, then the mask itself, then 1 for a token in use and
-            0 for a free one (whose other columns are 0 as well).
+        values: (B, T, P): the encoded tokens times their mask (C columns), the mask itself, 1 for a token in use and 0
+            for a free one (whose other columns are 0 as well), and zeros up to P = `padded_columns` (C + 2).
     """
 
     keys: torch.Tensor
     values: torch.Tensor
 
 
-def with_normalizer(values: torch.Tensor, in_use: torch.Tensor | None) -> torch.Tensor:
-    """Append the softmax's normaliser to values, and leave out what lies in free slots.
+COLUMN_MULTIPLE = 8
+
+
+def padded_columns(columns: int) -> int:
+    """Columns that values of so many columns are stored with: matrix products of odd widths take up to half longer."""
+    return -(-columns // COLUMN_MULTIPLE) * COLUMN_MULTIPLE
+
+
+def with_normalizer(values: torch.Tensor, in_use: torch.Tensor | None = None) -> torch.Tensor:
+    """Append the softmax's normaliser to values, leave out what lies in free slots, and pad.
 
     Args:
         values: (B, N, L, V).
         in_use: (B, N) 1 for a frame in use, 0 for a free slot; None: all are.
 
     Returns:
-        (B, N, L, V + 1): the values and 1, or zeros in a free slot.
+        (B, N, L, P), P = `padded_columns` (V + 1): the values, 1, and zeros; only zeros in a free slot.
     """
-    used = values.new_ones(values.shape[:2]) if in_use is None else in_use.to(values.dtype)
-    used = used[..., None, None].expand(*values.shape[:3], 1)
-    return torch.cat([values * used, used], dim=-1)
+    shape = values.shape[:3]
+    if in_use is None:
+        used = values.new_ones(*shape, 1)
+    else:
+        used = in_use.to(values.dtype)[..., None, None].expand(*shape, 1)
+        values = values * used
+    columns = values.shape[-1] + 1
+    return torch.cat([values, used, values.new_zeros(*shape, padded_columns(columns) - columns)], dim=-1)
 
 
 class Attention(nn.Module):
@@ -155,7 +168,7 @@ class Transformer(nn.Module):
             (B, N, L, C) encoded tokens, ``norm(X + attention(X, X, X))``; meaningless in free slots.
         """
         keys = self.self_attn.keys(frames)  # (B, N, L, K)
-        values = with_normalizer(frames, in_use).flatten(1, 2)  # (B, N*L, C + 1)
+        values = with_normalizer(frames, in_use).flatten(1, 2)  # (B, N*L, P)
         sums = self.self_attention_sums(keys, keys.flatten(1, 2), values)
         return self.add_attended(frames, sums)
 
@@ -165,10 +178,10 @@ class Transformer(nn.Module):
         Args:
             queries: (B, N, L, K) unit keys of the tokens that attend.
             keys: (B, T, K) unit keys of the tokens attended to.
-            values: (B, T, C + 1) from `with_normalizer`.
+            values: (B, T, P) from `with_normalizer`.
 
         Returns:
-            (B, N, L, C + 1).
+            (B, N, L, P).
         """
         # Frame by frame: the complete attention matrix of a full memory would take 375 MB.
         return torch.stack(
@@ -177,10 +190,10 @@ class Transformer(nn.Module):
         )
 
     def add_attended(self, frames: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
-        """Encoded tokens (B, N, L, C) from the frames and their `self_attention_sums`."""
-        sums = at_least_float32(sums)
+        """Encoded tokens (B, N, L, C) from the frames and their `self_attention_sums` (B, N, L, P)."""
+        sums, channels = at_least_float32(sums), frames.shape[-1]
         # Nobody attends from a free slot; what stands there only has to stay finite.
-        attended = sums[..., :-1] / sums[..., -1:].clamp_min(1e-30)
+        attended = sums[..., :channels] / sums[..., channels, None].clamp_min(1e-30)
         encoded = frames + attended.to(frames.dtype)
         return instance_l2_norm(encoded.flatten(0, 1), self.scale).view(frames.shape)
 
@@ -216,9 +229,10 @@ class Transformer(nn.Module):
 
         keys = self.cross_attn.keys(frames)
         weights = attention_weights(keys, memory.keys, frames.dtype)  # (N, L, T)
-        sums = weights @ memory.values  # (N, L, C + 2)
-        attended = sums[..., :-1] / sums[..., -1:]
-        mask, features = attended[..., -1:], attended[..., :-1]
+        sums = weights @ memory.values  # (N, L, P)
+        channels = frames.shape[-1]
+        attended = sums[..., : channels + 1] / sums[..., channels + 1, None]
+        mask, features = attended[..., channels, None], attended[..., :channels]
         masked = instance_l2_norm(frames * mask, self.scale)
         transformed = instance_l2_norm(frames + features, self.scale)
         return instance_l2_norm(masked + transformed, self.scale)

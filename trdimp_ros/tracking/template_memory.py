@@ -6,7 +6,13 @@ from collections import deque
 
 import torch
 
-from trdimp_ros.models.transformer import EncodedMemory, Transformer, with_normalizer
+from trdimp_ros.models.transformer import (
+    EncodedMemory,
+    Transformer,
+    attention_weights,
+    padded_columns,
+    with_normalizer,
+)
 
 EXACT_REFRESH_PERIOD = 100
 """After so many frames the attention sums are computed anew, so that rounding errors cannot add up."""
@@ -45,14 +51,16 @@ class TemplateMemory:
     ) -> None:
         self.capacity = capacity
         self._transformer = transformer
-        self._frames = torch.zeros(1, capacity, tokens, channels, device=device, dtype=dtype)
+        self._channels = channels
+        columns = padded_columns(channels + 1)
+        # The frames' tokens and the normaliser, 1 in a slot in use: see `with_normalizer`.
+        self._values = torch.zeros(1, capacity, tokens, columns, device=device, dtype=dtype)
         self._keys = torch.zeros(1, capacity, tokens, key_channels, device=device)
-        self._sums = torch.ones(1, capacity, tokens, channels + 1, device=device)
+        self._sums = torch.ones(1, capacity, tokens, columns, device=device)
         self._masks = torch.zeros(1, capacity, tokens, device=device)
-        self._in_use = torch.zeros(1, capacity, device=device)
         self.encoded = EncodedMemory(
             keys=torch.zeros(1, capacity * tokens, key_channels, device=device),
-            values=torch.zeros(1, capacity * tokens, channels + 2, device=device, dtype=dtype),
+            values=torch.zeros(1, capacity * tokens, padded_columns(channels + 2), device=device, dtype=dtype),
         )
         self._slots: deque[int] = deque()
         self._since_exact = 0
@@ -60,6 +68,11 @@ class TemplateMemory:
     def __len__(self) -> int:
         """Number of frames stored."""
         return len(self._slots)
+
+    @property
+    def frames(self) -> torch.Tensor:
+        """Tokens (1, capacity, L, C) of the stored frames, zero in free slots; a view."""
+        return self._values[..., : self._channels]
 
     def reset(self, frames: torch.Tensor, masks: torch.Tensor) -> None:
         """Start with the views of the first frame.
@@ -69,10 +82,9 @@ class TemplateMemory:
             masks: (N, L).
         """
         count = len(frames)
-        self._frames.zero_()[0, :count] = frames
+        self._values.zero_()[0, :count] = with_normalizer(frames[None])[0]
         self._keys.zero_()[0, :count] = self._transformer.self_attn.keys(frames)
         self._masks.zero_()[0, :count] = masks
-        self._in_use.zero_()[0, :count] = 1.0
         self._slots = deque(range(count))
         self.refresh()
 
@@ -84,41 +96,60 @@ class TemplateMemory:
             frame: (1, L, C).
             mask: (1, L).
         """
-        full = len(self._slots) == self.capacity
-        slot = self._slots.pop() if full else len(self._slots)
-        self._slots.appendleft(slot)
-        keys = self._transformer.self_attn.keys(frame)  # (1, L, K)
-        values = with_normalizer(frame[None], None)[0]  # (1, L, C + 1)
-        changed_keys, changed_values = keys, values
-        if full:
-            leaving = with_normalizer(self._frames[:, slot : slot + 1], None)[0]
-            changed_keys = torch.cat([keys, self._keys[:, slot]], dim=1)
-            changed_values = torch.cat([values, -leaving], dim=1)
-        self._sums += self._transformer.self_attention_sums(self._keys, changed_keys, changed_values)
-        self._frames[:, slot] = frame
-        self._keys[:, slot] = keys
-        self._masks[:, slot] = mask
-        self._in_use[:, slot] = 1.0
-        self._since_exact += 1
-        if self._since_exact >= EXACT_REFRESH_PERIOD:
+        slot = torch.tensor([self.claim_slot()], device=self._keys.device)
+        self.store(slot, frame, mask)
+        if self.refresh_is_due():
             self.refresh()
-        else:
-            self._sums[:, slot] = self._exact_sums(self._keys[:, slot : slot + 1])[:, 0]
-            self._encode()
+
+    def claim_slot(self) -> int:
+        """Decide, on the host, which slot the next frame goes to."""
+        slot = self._slots.pop() if len(self._slots) == self.capacity else len(self._slots)
+        self._slots.appendleft(slot)
+        self._since_exact += 1
+        return slot
+
+    def refresh_is_due(self) -> bool:
+        """Whether enough frames have been stored since the last `refresh`."""
+        return self._since_exact >= EXACT_REFRESH_PERIOD
+
+    def store(self, slot: torch.Tensor, frame: torch.Tensor, mask: torch.Tensor) -> None:
+        """Write a frame to a slot and encode; the device's part of `insert`.
+
+        Args:
+            slot: (1,) int64 from `claim_slot`.
+            frame: (1, L, C).
+            mask: (1, L).
+        """
+        keys, values = self._transformer.self_attn.keys(frame), with_normalizer(frame[None])[0]
+        # A free slot holds zeros, which change no sum.
+        changed_keys = torch.cat([keys, self._keys.index_select(1, slot)[:, 0]], dim=1)  # (1, 2L, K)
+        changed_values = torch.cat([values, -self._values.index_select(1, slot)[:, 0]], dim=1)  # (1, 2L, P)
+        self._keys.index_copy_(1, slot, keys[None])
+        self._values.index_copy_(1, slot, values[None])
+        self._masks.index_copy_(1, slot, mask[None])
+        tokens = frame.shape[1]
+        own = torch.zeros_like(self._sums[:, 0])  # (1, L, P): what the new frame attends to
+        # Frame by frame: the weights of all frames at once would not stay in a processor's cache.
+        for frame_keys, frame_values, frame_sums in zip(
+            self._keys.unbind(1), self._values.unbind(1), self._sums.unbind(1), strict=True
+        ):
+            weights = attention_weights(frame_keys, changed_keys, frame.dtype, includes_self=True)  # (1, L, 2L)
+            frame_sums.add_(weights @ changed_values)
+            # Queries and keys are the same, so the new frame pays to this one what this one pays to it.
+            own.add_(weights[..., :tokens].transpose(1, 2) @ frame_values)
+        self._sums.index_copy_(1, slot, own[None])
+        self._encode()
 
     def refresh(self) -> None:
         """Compute all attention sums anew and encode."""
-        self._sums.copy_(self._exact_sums(self._keys))
+        values = self._values.flatten(1, 2)
+        self._sums.copy_(self._transformer.self_attention_sums(self._keys, self._keys.flatten(1, 2), values))
         self._since_exact = 0
         self._encode()
 
-    def _exact_sums(self, queries: torch.Tensor) -> torch.Tensor:
-        """What frames with these keys (1, N, L, K) pay attention to in the whole memory."""
-        values = with_normalizer(self._frames, self._in_use)
-        return self._transformer.self_attention_sums(queries, self._keys.flatten(1, 2), values.flatten(1, 2))
-
     def _encode(self) -> None:
-        encoded = self._transformer.add_attended(self._frames, self._sums)
-        prepared = self._transformer.prepare(encoded, self._masks, self._in_use)
+        encoded = self._transformer.add_attended(self.frames, self._sums)
+        in_use = self._values[..., 0, self._channels]
+        prepared = self._transformer.prepare(encoded, self._masks, in_use)
         self.encoded.keys.copy_(prepared.keys)
         self.encoded.values.copy_(prepared.values)
