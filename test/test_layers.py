@@ -13,10 +13,10 @@ PACKAGE = Path(trdimp_ros.__file__).parent
 LAYERS = {
     "models": set(),
     "checkpoints": {"models"},
-    "training": {"models"},
+    "training": {"models", "tracking", "media", "evaluation"},
     "tracking": {"models"},
     "media": {"tracking"},
-    "evaluation": {"tracking"},
+    "evaluation": {"tracking", "media"},
     "cli": {"models", "checkpoints", "tracking", "media", "evaluation", "training"},
     "ros": {"models", "checkpoints", "tracking", "media", "evaluation", "cli", "msg"},
 }

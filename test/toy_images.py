@@ -28,11 +28,15 @@ def write_toy_images(folder: Path) -> Path:
             else:
                 cv2.rectangle(canvas, (8, 10), (40, 50), value, -1)
         cv2.line(image, (10, 30), (40, 30), (255, 255, 255), 3)
-        rows.append(_write(folder, f"objects/{number}", image, mask, "object", split, "round" if number % 2 else "square"))
+        rows.append(
+            _write(folder, f"objects/{number}", image, mask, "object", split, "round" if number % 2 else "square")
+        )
     for number in range(4):
         noise = random.integers(0, 256, (12, 16, 3)).astype(np.uint8)
         image = cv2.resize(noise, (96, 72), interpolation=cv2.INTER_CUBIC) // 2 + 60
-        rows.append(_write(folder, f"backgrounds/{number}", image, None, "background", "train" if number < 3 else "val", ""))
+        rows.append(
+            _write(folder, f"backgrounds/{number}", image, None, "background", "train" if number < 3 else "val", "")
+        )
     for split in ("train", "val"):
         for frame in range(4):
             image = cv2.resize(random.integers(0, 256, (9, 12, 3)).astype(np.uint8), (96, 72))

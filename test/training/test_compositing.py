@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trdimp_ros.training.layers import covered_box, make_pose, paint, render, warp_elastically
+from trdimp_ros.training.compositing import covered_box, make_pose, paint, render, warp_elastically
 
 
 def pose(x: float, y: float, w: float, h: float, rotation: float = 0.0, shear: float = 0.0, mirrored: bool = False):

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -103,6 +104,11 @@ def test_the_configuration_survives_json():
     assert TrainingConfig.from_json(TOY.to_json()) == TOY
 
 
+def test_a_batch_too_small_for_batch_norms_is_refused(toy_bank):
+    with pytest.raises(ValueError, match="batch must be at least 2 for each process"):
+        Trainer(TINY_NETWORK, replace(TOY, batch=1), toy_bank)
+
+
 def test_float16_is_refused(toy_bank):
     with pytest.raises(ValueError, match="float16 is not supported"):
         Trainer(TINY_NETWORK, TOY, toy_bank, torch.float16)
@@ -130,7 +136,8 @@ def test_train_writes_checkpoint_log_and_pictures_and_goes_on(toy_folder, tmp_pa
 
 def test_two_processes_train_together(toy_folder, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617"]
-    command += ["-m", "trdimp_ros.cli.main", "train", "--data", str(toy_folder), "--out", str(tmp_path), *COMMAND]
+    command += ["-m", "trdimp_ros.cli.main", "train", "--data", str(toy_folder), "--out", str(tmp_path)]
+    command += [*COMMAND, "--set", "batch=4"]
     done = subprocess.run([*command, "--validate-every", "0"], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))

@@ -38,9 +38,7 @@ def success_curve(ious: Sequence[float]) -> NDArray[np.float64]:
     return (values[None, :] > THRESHOLDS[:, None]).mean(axis=1)
 
 
-def center_errors(
-    boxes: Sequence[Box], truth: Sequence[Box | None], normalized: bool = False
-) -> list[float]:
+def center_errors(boxes: Sequence[Box], truth: Sequence[Box | None], normalized: bool = False) -> list[float]:
     """Distance of the centres in every frame whose truth has a target.
 
     Args:
@@ -76,9 +74,7 @@ def roc_curve(
         Thresholds, falling; and at each the share of absent frames and of present frames at or above it.
     """
     thresholds = np.unique(np.concatenate([np.asarray(present, float), np.asarray(absent, float), [np.inf]]))[::-1]
-    shares = [
-        (np.asarray(values, float)[None, :] >= thresholds[:, None]).mean(axis=1) for values in (absent, present)
-    ]
+    shares = [(np.asarray(values, float)[None, :] >= thresholds[:, None]).mean(axis=1) for values in (absent, present)]
     return thresholds, shares[0], shares[1]
 
 

@@ -121,9 +121,7 @@ def _share(answers: list[Answer], wanted: Callable[[Answer], bool]) -> float:
     return float(np.mean([wanted(answer) for answer in answers])) if answers else float("nan")
 
 
-def run_all(
-    trackers: dict[str, Callable[[], Competitor]], folders: Sequence[Path], jobs: int
-) -> Iterator[SequenceRun]:
+def run_all(trackers: dict[str, Callable[[], Competitor]], folders: Sequence[Path], jobs: int) -> Iterator[SequenceRun]:
     """Every tracker over every sequence, in this order or, with several jobs, as they end.
 
     Args:

@@ -47,8 +47,9 @@ PRESETS: dict[str, TrackerConfig] = {
     "trdimp_lasot": replace(_TRDIMP, transformer_skipping=0),
     "trsiam_lasot": replace(_TRSIAM, transformer_skipping=0),
 }
-"""``trdimp``: the filter is learned online. ``trsiam``: it is not, which is faster. ``trdimp_vot``: a smaller search
-area, for short clips. ``compact``: for the compact network. ``..._lasot``: long videos, in which the template memory keeps the first frame alone."""
+"""``compact``: for the bundled compact network. ``trdimp``: the filter is learned online. ``trsiam``: it is not, which
+is faster. ``trdimp_vot``: a smaller search area, for short clips. ``..._lasot``: long videos, in which the template
+memory keeps the first frame alone."""
 
 
 def preset(name: str) -> TrackerConfig:

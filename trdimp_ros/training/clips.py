@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trdimp_ros.training.compositing import covered_box, make_pose, paint, render
 from trdimp_ros.training.config import CompositionConfig
 from trdimp_ros.training.degradation import add_noise, blur, change_light, compress, uniform
 from trdimp_ros.training.image_bank import ImageBank
-from trdimp_ros.training.layers import covered_box, make_pose, paint, render
 from trdimp_ros.training.samples import Cutouts, smooth_noise
 
 CLIP_SIZE = (240, 320)
@@ -85,7 +85,9 @@ def synthetic_clip(bank: ImageBank, seed: int, frames: int = 60, leaves: bool = 
     # Something that stands before the target's way.
     occluder = Cutouts.draw(bank, config, 1, 1, generator)
     place = center[frames // 3][None] + uniform(generator, -0.3, 0.3, 1, 2) * extent[:1]
-    before = render(occluder.textures, occluder.pose(place, 0.7 * extent[:1]), CLIP_SIZE, "zeros").expand(frames, -1, -1, -1)
+    before = render(occluder.textures, occluder.pose(place, 0.7 * extent[:1]), CLIP_SIZE, "zeros").expand(
+        frames, -1, -1, -1
+    )
     pictures = paint(pictures, before)
 
     seen = (layer[:, 3] * (1 - before[:, 3])).sum(dim=(1, 2))

@@ -1,7 +1,7 @@
 """Rendering: textured layers placed by affine maps, painted over each other, and the boxes they fill.
 
-A texture's own coordinates u run from -1 to 1 in both directions. A pose places it in the picture: ``p = centre + M u``,
-in pixels, the first coordinate to the right. All of a batch is rendered at once, by `grid_sample`.
+A texture's own coordinates u run from -1 to 1 in both directions. A pose places it in the picture:
+``p = centre + M u``, in pixels, the first coordinate to the right. A whole batch is rendered at once, by `grid_sample`.
 """
 
 from __future__ import annotations

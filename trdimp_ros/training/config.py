@@ -55,7 +55,14 @@ class CompositionConfig:
             raise ValueError(f"search_area_scale must exceed 1, got {self.search_area_scale}")
         if not 0 <= self.center_jitter < 0.5:
             raise ValueError(f"center_jitter must be from 0 to 0.5, got {self.center_jitter}")
-        for name in ("real_share", "absent_share", "occluded_share", "distractor_share", "grey_share", "degraded_share"):
+        for name in (
+            "real_share",
+            "absent_share",
+            "occluded_share",
+            "distractor_share",
+            "grey_share",
+            "degraded_share",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
 
@@ -71,6 +78,8 @@ class TrainingConfig:
         tests: Test frames of a sample.
         iterations: Steps of the target filter's optimiser; every iterate has a loss.
         proposals: Boxes scored per test frame.
+        label_width: Standard deviation of the wanted scores in feature cells. The paper's 1/24 of the map is 0.9 of 22
+            cells; with fewer cells the same share would be too narrow to learn.
         box_weight: Weight of the box loss. The paper's 0.01 is for a backbone that was trained before.
         learning_rate: Highest, of AdamW.
         filter_learning_rate: Of the filter optimiser's own few parameters, which are sensitive.
@@ -88,6 +97,7 @@ class TrainingConfig:
     tests: int = 2
     iterations: int = 5
     proposals: int = 64
+    label_width: float = 0.9
     box_weight: float = 0.1
     learning_rate: float = 1e-3
     filter_learning_rate: float = 2e-3
@@ -104,7 +114,7 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.iterations < 2:
             raise ValueError(f"iterations must be at least 2 (each part of the loss needs one), got {self.iterations}")
-        for name in ("learning_rate", "filter_learning_rate", "gradient_limit"):
+        for name in ("learning_rate", "filter_learning_rate", "gradient_limit", "label_width"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.average < 1 or not 0 <= self.warm_up < 1:

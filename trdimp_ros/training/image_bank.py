@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trdimp_ros.media.sources import read_image
+
 Split = Literal["train", "val"]
 
 OBJECT_SIDE = 96
@@ -131,20 +133,15 @@ def _images(path: Path) -> Iterator[_Image]:
 def _folder_images(folder: Path) -> Iterator[_Image]:
     for row in csv.DictReader((folder / "index.csv").open(newline="")):
         kind = row["kind"].removesuffix("_frame")
-        image = cv2.imread(str(folder / row["file"]))
-        if image is None:
-            raise ValueError(f"{folder / row['file']}: not a readable image")
-        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        mask = np.zeros(rgb.shape[:2], np.uint8)
-        if row["mask"]:
-            mask = cv2.imread(str(folder / row["mask"]), cv2.IMREAD_GRAYSCALE)
+        rgb = read_image(folder / row["file"])
+        mask = read_image(folder / row["mask"])[..., 0] if row["mask"] else np.zeros(rgb.shape[:2], np.uint8)
         if not mask.any() and kind != "background":
             continue
         rgba = np.dstack([rgb, mask])
         if kind == "object":
             rgba = _cut_out(rgba)
         side = OBJECT_SIDE if kind == "object" else SCENE_SIDE
-        pixels = cv2.resize(rgba, (side, side), interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(rgba, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         group = Path(row["file"]).parent.name if kind == "clip" else row["category"]
         yield _Image(kind, row["split"], group, (rgba.shape[1], rgba.shape[0]), pixels)
 
@@ -153,12 +150,19 @@ def _packed_images(file: Path) -> Iterator[_Image]:
     with zipfile.ZipFile(file) as archive:
         index = json.load(io.BytesIO(archive.read("index.json")))
         for number, entry in enumerate(index):
-            bgr = cv2.imdecode(np.frombuffer(archive.read(f"{number}.jpg"), np.uint8), cv2.IMREAD_COLOR)
-            mask = np.zeros(bgr.shape[:2], np.uint8)
+            rgb = _decode(archive.read(f"{number}.jpg"))
+            mask = np.zeros(rgb.shape[:2], np.uint8)
             if entry["kind"] != "background":
-                mask = cv2.imdecode(np.frombuffer(archive.read(f"{number}.png"), np.uint8), cv2.IMREAD_GRAYSCALE)
-            pixels = np.dstack([cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), mask])
-            yield _Image(entry["kind"], entry["split"], entry["group"], tuple(entry["size"]), pixels)
+                mask = _decode(archive.read(f"{number}.png"))[..., 0]
+            yield _Image(entry["kind"], entry["split"], entry["group"], tuple(entry["size"]), np.dstack([rgb, mask]))
+
+
+def _decode(content: bytes) -> NDArray[np.uint8]:
+    """An encoded image as (H, W, 3) RGB."""
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("the packed file holds an image that cannot be read; pack it again")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _mask_box(mask: NDArray[np.uint8]) -> tuple[float, float, float, float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
-from trdimp_ros.models.labels import LABEL_SIGMA
 from trdimp_ros.models.resnet import BasicBlock, Bottleneck
 
 STEP_LENGTH_LOG = -0.1
@@ -15,12 +16,12 @@ MASK_HEIGHT = 4.0
 """The optimiser's mask starts as a sigmoid from 4 to -4: a target's label counts in full, background one-sidedly."""
 
 
-def initial_network(config: NetworkConfig, cells: int, seed: int) -> TrDiMPNet:
+def initial_network(config: NetworkConfig, label_width: float, seed: int) -> TrDiMPNet:
     """A network with random weights and the filter optimiser's maps as DiMP starts them (section 3.4).
 
     Args:
         config: Its sizes.
-        cells: Side of the feature map in training; gives the width of the labels.
+        label_width: Standard deviation of the wanted scores in feature cells.
         seed: Of the random weights.
     """
     torch.manual_seed(seed)
@@ -29,16 +30,16 @@ def initial_network(config: NetworkConfig, cells: int, seed: int) -> TrDiMPNet:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, BasicBlock):  # residual blocks start as the identity
-            nn.init.zeros_(module.bn2.weight)
+            nn.init.zeros_(cast(nn.BatchNorm2d, module.bn2).weight)
         elif isinstance(module, Bottleneck):
-            nn.init.zeros_(module.bn3.weight)
+            nn.init.zeros_(cast(nn.BatchNorm2d, module.bn3).weight)
     optimizer = network.classifier.filter_optimizer
     distance = (torch.arange(config.distance_bins) * config.bin_width).view(1, -1, 1, 1)
     with torch.no_grad():
         optimizer.log_step_length.fill_(STEP_LENGTH_LOG)
         optimizer.filter_reg.fill_(REGULARIZATION)
-        optimizer.label_map_predictor.weight.copy_(torch.exp(-0.5 * (distance / (LABEL_SIGMA * cells)) ** 2))
-        mask: nn.Conv2d = optimizer.target_mask_predictor[0]  # type: ignore[assignment]
+        optimizer.label_map_predictor.weight.copy_(torch.exp(-0.5 * (distance / label_width) ** 2))
+        mask = cast(nn.Conv2d, optimizer.target_mask_predictor[0])
         mask.weight.copy_(MASK_HEIGHT * torch.tanh(2.0 - distance))
         optimizer.spatial_weight_predictor.weight.fill_(1.0)
     return network

@@ -19,8 +19,8 @@ def sample_grid(samples: Samples, rows: int = 8) -> NDArray[np.uint8]:
     drawn = []
     for target in range(min(rows, len(images))):
         row = []
-        for frame, image in enumerate(images[target]):
-            image = np.ascontiguousarray(image)
+        for frame, pixels in enumerate(images[target]):
+            image = np.ascontiguousarray(pixels)
             x, y, w, h = (round(float(value)) for value in boxes[frame, target])
             color = PRESENT_COLOR if present[frame, target] else ABSENT_COLOR
             cv2.rectangle(image, (x, y), (x + w, y + h), color, 1)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 
+from trdimp_ros.training.compositing import Pose, covered_box, make_pose, paint, render, warp_elastically
 from trdimp_ros.training.config import CompositionConfig
 from trdimp_ros.training.degradation import (
     add_noise,
@@ -21,7 +22,6 @@ from trdimp_ros.training.degradation import (
     uniform,
 )
 from trdimp_ros.training.image_bank import ImageBank
-from trdimp_ros.training.layers import Pose, covered_box, make_pose, paint, render, warp_elastically
 
 VISIBLE = 0.2
 """A target of which less is to be seen counts as absent."""
@@ -103,7 +103,9 @@ def _jitter(
     """Offset (I*S, 2) of the target from the crop's centre and its size sqrt(w*h) (I*S,), both in pixels."""
     amount = torch.where(is_test, 1.0, 0.4)[:, None].expand(frames, batch).flatten()
     size = config.side / config.search_area_scale
-    scale = torch.exp(amount * config.scale_jitter * torch.randn(frames * batch, generator=generator, device=generator.device))
+    scale = torch.exp(
+        amount * config.scale_jitter * torch.randn(frames * batch, generator=generator, device=generator.device)
+    )
     reach = config.center_jitter * config.side
     offset = amount[:, None] * uniform(generator, -reach, reach, frames * batch, 2)
     return offset, size * scale.clamp(0.4, 2.5)

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
 from trdimp_ros.models.config import STRIDE
-from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
+from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.image_bank import ImageBank
@@ -70,11 +70,16 @@ class Trainer:
     ) -> None:
         if precision == torch.float16:
             raise ValueError("training in float16 is not supported; use bfloat16 or float32")
+        if config.batch < 2 * world_size():
+            raise ValueError(
+                f"batch must be at least 2 for each process, for the batch norms; got {config.batch} for {world_size()}"
+            )
         self._config, self._bank, self._precision = config, bank, precision
         self.step = 0
-        cells = config.composition.side // STRIDE
-        network = initial_network(network_config, cells, config.seed).to(bank.device)
-        self._network = network.to(memory_format=torch.channels_last).train()
+        self._network = initial_network(network_config, config.label_width, config.seed).to(bank.device).train()
+        for module in self._network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
         self._optimizer = _optimizer(self._network, config)
         self._bad_steps = 0
@@ -137,7 +142,12 @@ class Trainer:
         proposals = draw_proposals(samples.boxes[templates:], config.proposals, generator)
         masks = gaussian_label(samples.boxes[:templates].flatten(0, 1), (cells, cells), (side, side), filter_size)
         labels = gaussian_label(
-            samples.boxes[templates:].flatten(0, 1), (cells, cells), (side, side), filter_size, LABEL_SIGMA, end_pad=True
+            samples.boxes[templates:].flatten(0, 1),
+            (cells, cells),
+            (side, side),
+            filter_size,
+            config.label_width / cells,
+            end_pad=True,
         )
         present = samples.present[templates:]
         labels = labels.unflatten(0, (-1, batch)) * present[..., None, None]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from trdimp_ros.evaluation.metrics import separation, success_auc
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.tracking import Box, Tracker, TrackerConfig
+from trdimp_ros.tracking import Box, State, Tracker, TrackerConfig
 from trdimp_ros.tracking.geometry import intersection_over_union
 from trdimp_ros.training.clips import Clip, synthetic_clip
 from trdimp_ros.training.image_bank import ImageBank
@@ -27,11 +28,13 @@ class FrameRecord(NamedTuple):
         overlap: With the true box.
         confidence: Maximum of the score map.
         visible: Share of the target to be seen.
+        state: What the tracker made of it.
     """
 
     overlap: float
     confidence: float
     visible: float
+    state: State
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,15 @@ class Validation:
     Attributes:
         success: AUC over the frames in which the target is to be seen.
         separation: Probability that a frame with the target, well placed, has a higher confidence than one without.
+        falsely_lost: Share of the frames with the target in which it was reported as not found.
+        absent_noticed: Share of the frames without it in which the state was not normal.
         records: Of all frames.
     """
 
     success: float
     separation: float
+    falsely_lost: float
+    absent_noticed: float
     records: list[FrameRecord]
 
 
@@ -64,10 +71,17 @@ def validate(network: TrDiMPNet, config: TrackerConfig, clips: list[Clip], devic
         device: To track on.
     """
     records = [record for clip in clips for record in _track(network, config, clip, device)]
-    overlaps = [record.overlap for record in records if record.visible > VISIBLE]
-    present = [record.confidence for record in records if record.visible > VISIBLE and record.overlap > 0.5]
-    absent = [record.confidence for record in records if record.visible == 0]
-    return Validation(success_auc(overlaps), separation(present, absent), records)
+    present = [record for record in records if record.visible > VISIBLE]
+    absent = [record for record in records if record.visible == 0]
+    placed = [record.confidence for record in present if record.overlap > 0.5]
+    doubted = (State.NOT_FOUND, State.UNCERTAIN)
+    return Validation(
+        success=success_auc([record.overlap for record in present]),
+        separation=separation(placed, [record.confidence for record in absent]),
+        falsely_lost=float(np.mean([record.state == State.NOT_FOUND for record in present])),
+        absent_noticed=float(np.mean([record.state in doubted for record in absent])) if absent else float("nan"),
+        records=records,
+    )
 
 
 def _track(network: TrDiMPNet, config: TrackerConfig, clip: Clip, device: torch.device) -> list[FrameRecord]:
@@ -77,5 +91,6 @@ def _track(network: TrDiMPNet, config: TrackerConfig, clip: Clip, device: torch.
     for frame, box, visible in zip(clip.frames[1:], clip.boxes[1:], clip.visible[1:], strict=True):
         result = tracker.track(frame)
         truth = Box(*(float(value) for value in box))
-        records.append(FrameRecord(intersection_over_union(result.box, truth), result.confidence, float(visible)))
+        overlap = intersection_over_union(result.box, truth)
+        records.append(FrameRecord(overlap, result.confidence, float(visible), result.state))
     return records
