@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from golden_set import skip_in_small_set
 
-from trdimp_ros.models.box_regressor import BoxScorer
+from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
 from trdimp_ros.models.norm import instance_l2_norm, norm_scale
 from trdimp_ros.models.precise_roi_pooling import precise_roi_pool
@@ -256,6 +256,8 @@ class TestBoxRegressor:
         layers = golden["iounet/layer2"], golden["iounet/layer3"]
         modulation = regressor.modulation(*layers, golden["iounet/ref_box"])
         scorer = BoxScorer(regressor, (modulation[0][0], modulation[1][0]))
-        scores, gradient = scorer.score_and_gradient(regressor.search_features(*layers), golden["iounet/proposals"])
+        scores, gradient = scorer.score_and_gradient(
+            scorer.prepare(regressor.search_features(*layers)), golden["iounet/proposals"]
+        )
         golden.check("iounet/iou", scores[None])
         golden.check("iounet/iou_grad", gradient[None])

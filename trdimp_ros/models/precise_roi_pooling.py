@@ -5,7 +5,7 @@ The mean of a bilinearly interpolated map over a rectangular bin separates into 
     out[i, j] = sum_yx  rows[i, y] * features[y, x] * columns[j, x]
 
 where ``rows[i, y]`` is the mean over bin i of the hat function at y. The integral of a hat is a piecewise quadratic, so
-the weights, and their derivatives with respect to the bin's edges, are exact and in closed form.
+the weights are exact and in closed form.
 """
 
 from __future__ import annotations
@@ -13,13 +13,8 @@ from __future__ import annotations
 import torch
 
 
-def hat(t: torch.Tensor) -> torch.Tensor:
-    """The linear interpolation kernel max(0, 1 - |t|)."""
-    return (1.0 - t.abs()).clamp_min(0.0)
-
-
 def hat_integral(t: torch.Tensor) -> torch.Tensor:
-    """The integral of `hat` from minus infinity to t: 0 below -1, 1 above 1."""
+    """The integral of the hat function max(0, 1 - |t|) from minus infinity to t: 0 below -1, 1 above 1."""
     t = t.clamp(-1.0, 1.0)
     return 0.5 + t - 0.5 * t * t.abs()
 
@@ -49,35 +44,6 @@ def bin_weights(start: torch.Tensor, end: torch.Tensor, bins: int, size: int) ->
     empty = length <= 0
     mean = (integral[:, 1:] - integral[:, :-1]) / torch.where(empty, torch.ones_like(length), length)
     return torch.where(empty, torch.zeros_like(mean), mean)
-
-
-def bin_weight_gradients(
-    start: torch.Tensor, end: torch.Tensor, weights: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Derivatives of `bin_weights` with respect to ``start`` and ``end``, in closed form.
-
-    The mean over [a, b] has the derivatives (mean - hat(a)) / (b - a) and (hat(b) - mean) / (b - a).
-
-    Args:
-        start: (R,) as given to `bin_weights`.
-        end: (R,) likewise.
-        weights: (R, bins, size) what it returned.
-
-    Returns:
-        Two tensors (R, bins, size).
-    """
-    bins, size = weights.shape[1:]
-    edges = bin_edges(start, end, bins)
-    cells = torch.arange(size, device=start.device, dtype=start.dtype)
-    kernel = hat(edges[..., None] - cells)  # (R, bins + 1, size)
-    length = (end - start)[:, None, None] / bins
-    inverse = torch.where(length > 0, 1.0 / length, torch.zeros_like(length))
-    by_lower = (weights - kernel[:, :-1]) * inverse
-    by_upper = (kernel[:, 1:] - weights) * inverse
-    fractions = torch.arange(bins + 1, device=start.device, dtype=start.dtype)[:, None] / bins
-    by_start = by_lower * (1 - fractions[:-1]) + by_upper * (1 - fractions[1:])
-    by_end = by_lower * fractions[:-1] + by_upper * fractions[1:]
-    return by_start, by_end
 
 
 def precise_roi_pool(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.models.box_regressor import BoxScorer
+from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.models.transformer import EncodedMemory

@@ -6,15 +6,16 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from trdimp_ros.models.box_scorer import IntegralMaps
 from trdimp_ros.tracking.config import TrackerConfig
 
 
 class Scorer(Protocol):
     """What the refinement needs of a `BoxScorer`."""
 
-    def score_and_gradient(
-        self, features: tuple[torch.Tensor, torch.Tensor], boxes: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]: ...
+    def prepare(self, features: tuple[torch.Tensor, torch.Tensor]) -> IntegralMaps: ...
+
+    def score_and_gradient(self, maps: IntegralMaps, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
 def start_boxes(
@@ -71,15 +72,16 @@ def ascend(
     Returns:
         The boxes (R, 4) after the last step and the scores (R,) before it. With no steps the boxes as they are.
     """
+    maps = scorer.prepare(features)
     if config.box_refinement_iter == 0:
-        return boxes, scorer.score_and_gradient(features, boxes)[0]
+        return boxes, scorer.score_and_gradient(maps, boxes)[0]
     relative_space = config.box_refinement_space == "relative"
     unit = boxes[0, 2:]
     relative = to_relative(boxes, unit)
     for _ in range(config.box_refinement_iter):
         if relative_space:
             boxes = from_relative(relative, unit)
-        score, gradient = scorer.score_and_gradient(features, boxes)
+        score, gradient = scorer.score_and_gradient(maps, boxes)
         by_corner, by_size = gradient[:, :2], gradient[:, 2:]
         size = boxes[:, 2:]
         if relative_space:

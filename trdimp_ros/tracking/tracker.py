@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.models.box_regressor import BoxScorer
+from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.inference import prepare_for_inference
 from trdimp_ros.models.labels import gaussian_label
@@ -169,7 +169,9 @@ class Tracker:
         decoded = decoded.view(learned.features.shape).float()
         filters, maps = first_filter(network, decoded, learned.boxes, config.net_opt_iter)
         self.filter_memory.reset(decoded, maps)
-        scorer = None if learned.modulation is None else BoxScorer(network.bb_regressor, learned.modulation)
+        scorer = (
+            None if learned.modulation is None else BoxScorer(network.bb_regressor, learned.modulation, self._dtype)
+        )
 
         self._model = TargetModel(filters, self.template_memory.encoded, scorer)
         self.target = TargetState(position, size, scale, (size / scale).astype(np.float32))
