@@ -7,11 +7,12 @@ border) to the output size about its centre. ``shift`` = (row, column) moves the
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 Shift = tuple[int, int]
@@ -40,6 +41,16 @@ def cut(image: torch.Tensor, output_size: tuple[int, int] | None, shift: Shift) 
         before = math.floor((wanted - length) / 2) + moved
         lines.append((torch.arange(wanted, device=image.device) - before).clamp(0, length - 1))
     return image.index_select(-2, lines[0]).index_select(-1, lines[1])
+
+
+def _pixels(image: torch.Tensor) -> NDArray[np.float32]:
+    """(1, 3, H, W) as OpenCV wants it, (H, W, 3)."""
+    return np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy())
+
+
+def _image(pixels: NDArray[Any], like: torch.Tensor) -> torch.Tensor:
+    """Inverse of `_pixels`, on the device of ``like``."""
+    return torch.from_numpy(pixels).to(like.device).permute(2, 0, 1)[None]
 
 
 class Translation:
@@ -75,17 +86,15 @@ class Blur(Translation):
         self.deviations = deviations
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        planes = image.transpose(0, 1)  # (3, 1, H, W)
-        for axis, deviation in enumerate(self.deviations):
+        kernels = []
+        for deviation in self.deviations:
             half = math.ceil(2 * deviation)
-            taps = torch.arange(-half, half + 1, device=image.device, dtype=image.dtype)
-            kernel = torch.exp(-(taps**2) / (2 * deviation**2))
-            kernel = kernel / kernel.sum()
-            if axis == 0:
-                planes = functional.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(half, 0))
-            else:
-                planes = functional.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, half))
-        return cut(planes.transpose(0, 1), self.output_size, self.shift)
+            taps = np.arange(-half, half + 1, dtype=np.float32)
+            kernel = np.exp(-(taps**2) / np.float32(2 * deviation**2))
+            kernels.append(kernel / kernel.sum())
+        by_row, by_column = kernels
+        blurred = cv2.sepFilter2D(_pixels(image), -1, by_column, by_row, borderType=cv2.BORDER_CONSTANT)
+        return cut(_image(blurred, image), self.output_size, self.shift)
 
 
 class Rotation(Translation):
@@ -102,7 +111,7 @@ class Rotation(Translation):
         self.angle = math.radians(angle)
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        pixels = np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy())
+        pixels = _pixels(image)
         height, width = pixels.shape[:2]
         # As in the original, the centre is given as (row, column) where OpenCV means (x, y); the crop is square.
         center = (np.array([[height], [width]]) - 1) / 2
@@ -110,7 +119,7 @@ class Rotation(Translation):
         turn = np.array([[cosine, sine], [-sine, cosine]])
         matrix = np.concatenate([turn, center - turn @ center], axis=1)
         turned = cv2.warpAffine(pixels, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        return cut(torch.from_numpy(turned).to(image.device).permute(2, 0, 1)[None], self.output_size, self.shift)
+        return cut(_image(turned, image), self.output_size, self.shift)
 
 
 class Scale(Translation):

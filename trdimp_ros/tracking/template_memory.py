@@ -74,6 +74,12 @@ class TemplateMemory:
         """Tokens (1, capacity, L, C) of the stored frames, zero in free slots; a view."""
         return self._values[..., : self._channels]
 
+    @property
+    def encoded_in_use(self) -> EncodedMemory:
+        """`encoded` without its free slots; views."""
+        tokens = len(self._slots) * self._masks.shape[-1]
+        return EncodedMemory(self.encoded.keys[:, :tokens], self.encoded.values[:, :tokens])
+
     def reset(self, frames: torch.Tensor, masks: torch.Tensor) -> None:
         """Start with the views of the first frame.
 
@@ -142,8 +148,15 @@ class TemplateMemory:
 
     def refresh(self) -> None:
         """Compute all attention sums anew and encode."""
-        values = self._values.flatten(1, 2)
-        self._sums.copy_(self._transformer.self_attention_sums(self._keys, self._keys.flatten(1, 2), values))
+        used = len(self._slots)  # the first ones: slots are taken in order and never given back
+        keys, values, sums = (buffer[:, :used].unbind(1) for buffer in (self._keys, self._values, self._sums))
+        self._sums[:, :used].zero_()
+        for first in range(used):
+            for second in range(first, used):
+                weights = attention_weights(keys[first], keys[second], values[0].dtype, includes_self=True)  # (1, L, L)
+                sums[first].add_(weights @ values[second])
+                if first != second:  # queries and keys are the same, so the weights are those of both directions
+                    sums[second].add_(weights.transpose(1, 2) @ values[first])
         self._since_exact = 0
         self._encode()
 

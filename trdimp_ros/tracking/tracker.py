@@ -165,7 +165,8 @@ class Tracker:
         tokens = learned.features.flatten(1, 2)
         self.template_memory.reset(tokens, learned.masks.flatten(1))
         transformer = network.classifier.transformer
-        decoded = torch.cat([transformer.decode(one[None], self.template_memory.encoded) for one in tokens])
+        memory = self.template_memory.encoded_in_use
+        decoded = torch.cat([transformer.decode(one[None], memory) for one in tokens])
         decoded = decoded.view(learned.features.shape).float()
         filters, maps = first_filter(network, decoded, learned.boxes, config.net_opt_iter)
         self.filter_memory.reset(decoded, maps)
