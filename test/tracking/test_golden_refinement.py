@@ -14,7 +14,7 @@ from golden_set import skip_in_small_set
 from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.tracking import State, TrackerConfig
 from trdimp_ros.tracking.cropping import sample_patch
-from trdimp_ros.tracking.frame_exchange import FrameDecision, FrameScalars, config_scalars
+from trdimp_ros.tracking.frame_exchange import FrameDecision, FrameNumbers, NumberUpload, config_numbers, number_shapes
 from trdimp_ros.tracking.frame_pass import _follow_scale, refine_frame
 from trdimp_ros.tracking.localization import Localization, Rule
 from trdimp_ros.tracking.refinement import ascend
@@ -36,10 +36,13 @@ def found(state: State, displacement: torch.Tensor) -> Localization:
     )
 
 
-def frame_scalars(config: TrackerConfig, **values) -> FrameScalars:
+def frame_numbers(config: TrackerConfig, **values) -> FrameNumbers:
     defaults = {"image_size": [10000, 10000], "scale_bounds": [0.01, 100], "base_size": [1, 1], "scale": [1.2]}
-    arrays = {name: np.asarray(value, np.float32) for name, value in (defaults | values).items()}
-    return FrameScalars.upload(arrays | config_scalars(config), torch.device("cpu"))
+    shapes = number_shapes(1, config.image_sample_size, config.num_init_random_boxes)
+    given = {name: np.zeros(shape) for name, shape in shapes.items()} | defaults | values | config_numbers(config)
+    upload = NumberUpload(shapes, torch.device("cpu"))
+    upload.send(given)
+    return FrameNumbers(**upload.tensors)
 
 
 def test_golden_ascent(golden, scorer_and_features):
@@ -91,15 +94,15 @@ def test_golden_refined_box(golden, scorer_and_features):
             scorer,
             features,
             found(state, golden["refine/pos"] - sample_position),
-            frame_scalars(
+            frame_numbers(
                 config,
                 position=golden["refine/pos"],
                 size=golden["refine/target_sz"],
                 base_size=golden["refine/base_target_sz"],
                 sample_positions=sample_position,
                 sample_scales=golden["refine/sample_scale"],
+                uniform=golden["refine/uniform"][: config.num_init_random_boxes],
             ),
-            golden["refine/uniform"][: config.num_init_random_boxes],
             config,
         )
         decision = FrameDecision.from_packed(packed.numpy())
@@ -117,7 +120,7 @@ def test_golden_update_of_position_and_scale(golden):
     rows = []
     for position, scale in cases:
         size = (60, 84)
-        scalars = frame_scalars(
+        scalars = frame_numbers(
             TrackerConfig(),
             position=(0, 0),
             size=size,

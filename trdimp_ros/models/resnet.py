@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from trdimp_ros.models.config import BackboneConfig
+from trdimp_ros.models.constants import constant
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -17,8 +18,7 @@ def normalize_image(image: torch.Tensor) -> torch.Tensor:
     Args:
         image: (N, 3, H, W) float, 0..255.
     """
-    mean = image.new_tensor(IMAGE_MEAN).view(1, 3, 1, 1)
-    std = image.new_tensor(IMAGE_STD).view(1, 3, 1, 1)
+    mean, std = (constant(values, image.device, image.dtype).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
     return (image / 255.0 - mean) / std
 
 

@@ -162,31 +162,23 @@ def read_crop(image: NDArray[np.uint8], plan: CropPlan, output_size: tuple[int, 
     return Crop(image[slices[0], slices[1]], taps[0], taps[1])
 
 
-def resample(
-    pixels: torch.Tensor,
-    row_taps: torch.Tensor,
-    row_fractions: torch.Tensor,
-    column_taps: torch.Tensor,
-    column_fractions: torch.Tensor,
-) -> torch.Tensor:
+def resample(pixels: torch.Tensor, width: torch.Tensor | int, taps: torch.Tensor) -> torch.Tensor:
     """Interpolate a crop on the device.
 
     Args:
-        pixels: (h, w, 3) uint8.
-        row_taps: (2, OH) int64, first and second source row of every output row.
-        row_fractions: (OH,) float32.
-        column_taps: (2, OW) int64.
-        column_fractions: (OW,) float32.
+        pixels: (P, 3) uint8, line by line.
+        width: Pixels in a line; a tensor (1,) where the crop's size must not shape the computation.
+        taps: (6, S) float32, see `stacked_taps`.
 
     Returns:
-        (1, 3, OH, OW) float32 in channels_last format, 0..255.
+        (1, 3, S, S) float32 in channels_last format, 0..255.
     """
-    upper = pixels.index_select(0, row_taps[0]).float()  # (OH, w, 3)
-    lower = pixels.index_select(0, row_taps[1]).float()
-    lines = torch.lerp(upper, lower, row_fractions[:, None, None])
-    left = lines.index_select(1, column_taps[0])  # (OH, OW, 3)
-    right = lines.index_select(1, column_taps[1])
-    patch = torch.lerp(left, right, column_fractions[:, None])
+    side = taps.shape[1]
+    rows, columns = taps[0:2].long(), taps[3:5].long()
+    corners = (rows * width)[:, None, :, None] + columns[None, :, None, :]  # (2, 2, S, S): row tap, column tap
+    corners = pixels.index_select(0, corners.flatten()).view(2, 2, side, side, 3).float()
+    left_and_right = torch.lerp(corners[0], corners[1], taps[2, :, None, None])  # (2, S, S, 3)
+    patch = torch.lerp(left_and_right[0], left_and_right[1], taps[5, :, None])
     return patch.permute(2, 0, 1)[None]
 
 
@@ -212,13 +204,17 @@ def sample_patch(
         The patch (1, 3, OH, OW) float32, 0..255, and its coordinates (top, left, bottom, right) in the image.
     """
     plan = plan_crop(image.shape[:2], center, crop_size, output_size, mode, max_scale_change)
-    crop = read_crop(image, plan, output_size or plan.size)
-    patch = resample(
-        torch.from_numpy(np.ascontiguousarray(crop.pixels)), *tap_tensors(crop.rows), *tap_tensors(crop.columns)
-    )
-    return patch, plan.coordinates
+    size = output_size or plan.size
+    crop = read_crop(image, plan, size)
+    pixels = torch.from_numpy(np.ascontiguousarray(crop.pixels))
+    side = max(size)
+    taps = torch.zeros(6, side)
+    for first, lines in ((0, crop.rows), (3, crop.columns)):
+        taps[first : first + 3, : len(lines.fraction)] = torch.from_numpy(stacked_taps(lines))
+    patch = resample(pixels.view(-1, 3), pixels.shape[1], taps)
+    return patch[..., : size[0], : size[1]], plan.coordinates
 
 
-def tap_tensors(taps: AxisTaps) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices (2, O) int64 and fractions (O,) float32."""
-    return torch.from_numpy(np.stack([taps.first, taps.second])), torch.from_numpy(taps.fraction)
+def stacked_taps(taps: AxisTaps) -> NDArray[np.float32]:
+    """(3, S): first source line, second source line, share of the second. Line numbers are exact in float32."""
+    return np.stack([taps.first.astype(np.float32), taps.second.astype(np.float32), taps.fraction])

@@ -99,23 +99,18 @@ class FilterMemory:
         self.weights = SampleWeights(self.capacity, count)
         self._upload_weights()
 
-    def insert(self, feature: torch.Tensor, maps: SampleMaps, learning_rate: float, initial_minimum: float) -> int:
-        """Store a sample, replacing the least important one when full.
+    def store(self, slot: torch.Tensor, feature: torch.Tensor, maps: SampleMaps, weights: torch.Tensor) -> None:
+        """Write a sample; the device's part. The host's is `SampleWeights.add` of `weights`.
 
         Args:
+            slot: (1,) int64.
             feature: (1, H, W, C) decoded.
             maps: Each (1, H', W').
-            learning_rate: See `SampleWeights.add`.
-            initial_minimum: Likewise.
-
-        Returns:
-            The slot it went to.
+            weights: (capacity, 1) of all samples.
         """
-        slot = self.weights.add(learning_rate, initial_minimum)
         for buffer, value in zip((self.features, *self.maps), (feature, *maps), strict=True):
-            buffer[slot] = value
-        self._upload_weights()
-        return slot
+            buffer.index_copy_(0, slot, value[None])
+        self.sample_weights.copy_(weights)
 
     def _upload_weights(self) -> None:
         self.sample_weights.copy_(torch.from_numpy(self.weights.values)[:, None])

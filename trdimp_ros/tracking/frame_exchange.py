@@ -1,7 +1,9 @@
-"""What crosses between host and device in a frame: one small tensor in, another out."""
+"""What crosses between host and device in a frame: the crop's pixels and one small tensor in, another out."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.cropping import MAX_SHRINK
 from trdimp_ros.tracking.localization import Localization, Rule, State, Thresholds
 
 
-class FrameScalars(NamedTuple):
+class FrameNumbers(NamedTuple):
     """What the host decides for a frame: float32 tensors, all views of one upload.
 
     Attributes:
@@ -22,13 +25,16 @@ class FrameScalars(NamedTuple):
         base_size: (2,) its size at scale 1.
         scale_bounds: (2,) smallest and largest scale, without IoU predictor.
         image_size: (2,) rows and columns.
-        sample_positions: (N * 2,) centres of the search areas of N scales.
+        sample_positions: (N, 2) centres of the search areas of N scales.
         sample_scales: (N,) their image pixels per pixel of the network input.
         thresholds: (7,) of `Thresholds`.
         jitter: (2,) box_jitter_pos, box_jitter_sz.
         max_aspect_ratio: (1,).
         step: (4,) step lengths of the refinement.
         decay: (1,).
+        uniform: (R, 4) random numbers for the candidate boxes.
+        taps: (N, 6, S) for rows, then columns: first source line, second one, share of the second.
+        widths: (N, 1) pixels in a line of the uploaded crops.
     """
 
     position: torch.Tensor
@@ -44,17 +50,92 @@ class FrameScalars(NamedTuple):
     max_aspect_ratio: torch.Tensor
     step: torch.Tensor
     decay: torch.Tensor
-
-    @classmethod
-    def upload(cls, values: dict[str, NDArray[np.float32]], device: torch.device) -> FrameScalars:
-        """Move the named values to the device in one copy."""
-        arrays = [np.asarray(values[name], np.float32).ravel() for name in cls._fields]
-        flat = torch.from_numpy(np.concatenate(arrays)).to(device, non_blocking=True)
-        return cls(*flat.split([len(array) for array in arrays]))
+    uniform: torch.Tensor
+    taps: torch.Tensor
+    widths: torch.Tensor
 
 
-def config_scalars(config: TrackerConfig) -> dict[str, NDArray[np.float32]]:
-    """The part of `FrameScalars` that the parameters decide."""
+def number_shapes(scales: int, side: int, candidates: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of `FrameNumbers` for N scales, input side S and R random candidates."""
+    return {
+        "position": (2,),
+        "size": (2,),
+        "scale": (1,),
+        "base_size": (2,),
+        "scale_bounds": (2,),
+        "image_size": (2,),
+        "sample_positions": (scales, 2),
+        "sample_scales": (scales,),
+        "thresholds": (len(Thresholds._fields),),
+        "jitter": (2,),
+        "max_aspect_ratio": (1,),
+        "step": (4,),
+        "decay": (1,),
+        "uniform": (candidates, 4),
+        "taps": (scales, 6, side),
+        "widths": (scales, 1),
+    }
+
+
+class NumberUpload:
+    """Named float32 numbers that go to the device in one copy, always to the same place in memory.
+
+    Args:
+        shapes: By name.
+        device: Where they go.
+
+    Attributes:
+        tensors: Views of the numbers on the device, by name.
+    """
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], device: torch.device) -> None:
+        counts = [math.prod(shape) for shape in shapes.values()]
+        self._host = torch.zeros(sum(counts), pin_memory=device.type == "cuda")
+        # Without a device of its own nothing has to be copied.
+        self._device = self._host if device.type == "cpu" else torch.zeros(sum(counts), device=device)
+        pieces = zip(shapes.items(), self._host.split(counts), self._device.split(counts), strict=True)
+        self.tensors: dict[str, torch.Tensor] = {}
+        self._arrays: dict[str, NDArray[np.float32]] = {}
+        for (name, shape), on_host, on_device in pieces:
+            self._arrays[name] = on_host.view(shape).numpy()
+            self.tensors[name] = on_device.view(shape)
+
+    def send(self, values: Mapping[str, NDArray[np.number] | Sequence[float]]) -> None:
+        """Fill in all values and copy them to the device."""
+        for name, array in self._arrays.items():
+            array[...] = np.asarray(values[name], np.float32).reshape(array.shape)
+        if self._device is not self._host:
+            self._device.copy_(self._host, non_blocking=True)
+
+
+class CropUpload:
+    """Room on the device for the pixels of the search areas of N scales, always at the same place in memory.
+
+    Args:
+        scales: N.
+        side: Of the network input; a crop has at most `MAX_SHRINK` times as many lines.
+        device: Where the pixels go.
+
+    Attributes:
+        pixels: (N, P, 3) uint8 on the device; a crop fills the first ones, line by line.
+    """
+
+    def __init__(self, scales: int, side: int, device: torch.device) -> None:
+        room = (math.ceil(MAX_SHRINK * side) + 2) ** 2
+        self._host = torch.zeros(scales, room, 3, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        self.pixels = self._host if device.type == "cpu" else torch.zeros_like(self._host, device=device)
+
+    def send(self, scale: int, crop: NDArray[np.uint8]) -> None:
+        """Copy a crop (h, w, 3), only as many pixels as it has."""
+        height, width = crop.shape[:2]
+        used = self._host[scale, : height * width]
+        np.copyto(used.numpy().reshape(crop.shape), crop)
+        if self.pixels is not self._host:
+            self.pixels[scale, : height * width].copy_(used, non_blocking=True)
+
+
+def config_numbers(config: TrackerConfig) -> dict[str, NDArray[np.float32]]:
+    """The part of `FrameNumbers` that the parameters decide."""
     length = config.box_refinement_step_length
     size_length = config.box_refinement_size_step_length or length
     values = {

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import torch
 
+from trdimp_ros.models.constants import constant
+
 
 class State(IntEnum):
     """What a frame says of the target.
@@ -52,7 +54,7 @@ STATE_OF_RULE = {
     Rule.NORMAL: State.NORMAL,
 }
 
-_STATES = [int(STATE_OF_RULE[rule]) for rule in Rule]
+_STATES = tuple(int(STATE_OF_RULE[rule]) for rule in Rule)
 
 
 class Thresholds(NamedTuple):
@@ -145,8 +147,8 @@ def localize(
     """
     height, width = scores.shape[1:]
     extra = (filter_size + 1) % 2
-    cell = torch.tensor([sample_size / (height - extra), sample_size / (width - extra)], device=scores.device)
-    center = torch.tensor([(height - 1) / 2, (width - 1) / 2], device=scores.device)
+    cell = constant((sample_size / (height - extra), sample_size / (width - extra)), scores.device)
+    center = constant(((height - 1) / 2, (width - 1) / 2), scores.device)
 
     values, peaks = find_peak(scores if window is None else scores * window)
     scale_index = values.argmax()
@@ -190,7 +192,7 @@ def localize(
     )
     order = torch.arange(len(Rule), device=scores.device)
     rule = torch.where(applies, order, len(Rule)).amin()
-    state = torch.tensor(_STATES, device=scores.device).index_select(0, rule[None])[0]
+    state = constant(_STATES, scores.device, torch.int64).index_select(0, rule[None])[0]
     displacement = torch.where(rule == Rule.TARGET_IS_SECOND_PEAK, displacement2, displacement1)
     return Localization(rule, state, scale_index, displacement, score_map, confidence)
 

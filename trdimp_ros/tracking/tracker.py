@@ -10,17 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.inference import prepare_for_inference
-from trdimp_ros.models.labels import gaussian_label
-from trdimp_ros.models.target_filter import SampleMaps, score_size
 from trdimp_ros.tracking.config import TrackerConfig
-from trdimp_ros.tracking.cropping import plan_crop, read_crop, resample, tap_tensors
+from trdimp_ros.tracking.cropping import plan_crop, read_crop, stacked_taps
+from trdimp_ros.tracking.device_steps import DeviceSteps
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.first_frame import first_filter, learn_first_frame, look_at_first_frame
-from trdimp_ros.tracking.frame_exchange import FrameDecision, FrameScalars, config_scalars
-from trdimp_ros.tracking.frame_pass import FrameOutput, StageHook, TargetModel, locate_frame
+from trdimp_ros.tracking.frame_exchange import FrameDecision, config_numbers
+from trdimp_ros.tracking.frame_pass import StageHook
 from trdimp_ros.tracking.geometry import (
     Box,
     Pair,
@@ -34,7 +32,7 @@ from trdimp_ros.tracking.geometry import (
     sample_location,
     scale_bounds,
 )
-from trdimp_ros.tracking.localization import State, hann_window
+from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
 from trdimp_ros.tracking.target import TargetState, TrackResult
 from trdimp_ros.tracking.template_memory import TemplateMemory
@@ -45,7 +43,6 @@ class _Located:
     """What `learn` needs of the frame that `locate` has seen."""
 
     decision: FrameDecision
-    output: FrameOutput
     sample_position: Pair
     sample_scale: float
 
@@ -66,6 +63,7 @@ class Tracker:
         device: ``cpu``, ``cuda``, ``cuda:1``, ... or a torch device.
         dtype: Precision of backbone and attention: torch.float32, torch.bfloat16 or torch.float16.
         seed: Of all random numbers.
+        graphs: Whether to use CUDA graphs on a GPU; without them every stage can be timed by itself.
 
     Attributes:
         target: Where the target is; None before `initialize`.
@@ -80,6 +78,7 @@ class Tracker:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         seed: int = 0,
+        graphs: bool = True,
     ) -> None:
         self._config = config or TrackerConfig()
         self._device = torch.device(device)
@@ -88,30 +87,20 @@ class Tracker:
         self.random = RandomSource(seed)
         self.stage: StageHook = _no_stage
         self.target: TargetState | None = None
-        self._model: TargetModel | None = None
+        self._steps = DeviceSteps(self._network, self._config, self._device, dtype, graphs)
         self._located: _Located | None = None
-        self._jitter: torch.Tensor | None = None
+        self._jitter: NDArray[np.float32] | None = None
         self._score_map: torch.Tensor | None = None
 
-        sizes, cells = network.config, self._config.image_sample_size // STRIDE
-        self._score_size = score_size((cells, cells), sizes.filter_size)
-        self._window = hann_window(self._score_size, self._device) if self._windowed else None
-        self.filter_memory = FilterMemory(
-            self._config.sample_memory_size, (cells, cells, sizes.feature_channels), self._score_size, self._device
-        )
-        self.template_memory = TemplateMemory(
-            self._network.classifier.transformer,
-            self._config.template_frames,
-            cells * cells,
-            sizes.feature_channels,
-            sizes.key_channels,
-            self._device,
-            dtype,
-        )
+    @property
+    def filter_memory(self) -> FilterMemory:
+        """The frames that the target filter is trained on."""
+        return self._steps.filter_memory
 
     @property
-    def _windowed(self) -> bool:
-        return self._config.window_output and self._config.perform_hn_without_windowing
+    def template_memory(self) -> TemplateMemory:
+        """The frames that the transformer attends to."""
+        return self._steps.template_memory
 
     @property
     def config(self) -> TrackerConfig:
@@ -128,6 +117,7 @@ class Tracker:
         if fixed:
             raise ValueError(f"{', '.join(fixed)} cannot change in a running tracker; build a new Tracker")
         self._config = config
+        self._steps.set_config(config)
 
     @property
     def filters(self) -> torch.Tensor:
@@ -136,11 +126,12 @@ class Tracker:
         Raises:
             ValueError: before `initialize`.
         """
-        return self._initialized()[1].filters
+        self._initialized()
+        return self._steps.model.filters
 
     def reset(self) -> None:
         """Forget the target."""
-        self.target = self._model = self._located = self._jitter = self._score_map = None
+        self.target = self._located = self._jitter = self._score_map = None
 
     @torch.inference_mode()
     def initialize(self, image: NDArray[np.uint8], box: Sequence[float]) -> None:
@@ -170,11 +161,7 @@ class Tracker:
         decoded = decoded.view(learned.features.shape).float()
         filters, maps = first_filter(network, decoded, learned.boxes, config.net_opt_iter)
         self.filter_memory.reset(decoded, maps)
-        scorer = (
-            None if learned.modulation is None else BoxScorer(network.bb_regressor, learned.modulation, self._dtype)
-        )
-
-        self._model = TargetModel(filters, self.template_memory.encoded, scorer)
+        self._steps.set_target(filters, learned.modulation)
         self.target = TargetState(position, size, scale, (size / scale).astype(np.float32))
 
     def track(self, image: NDArray[np.uint8]) -> TrackResult:
@@ -194,30 +181,10 @@ class Tracker:
             ValueError: for an image that cannot be used, or before `initialize`; the tracker is then unchanged.
         """
         image = check_image(image)
-        target, model = self._initialized()
-        image_size = image.shape[:2]
-        patches, coordinates = self._search_areas(image, target)
-        locations = [sample_location(one, self._config.image_sample_size) for one in coordinates]
-        scalars = FrameScalars.upload(
-            {
-                "position": target.position,
-                "size": target.size,
-                "scale": np.asarray([target.scale], np.float32),
-                "base_size": target.base_size,
-                "scale_bounds": np.asarray(scale_bounds(target.base_size, image_size), np.float32),
-                "image_size": np.asarray(image_size, np.float32),
-                "sample_positions": np.stack([position for position, _ in locations]),
-                "sample_scales": np.asarray([scale for _, scale in locations], np.float32),
-                **config_scalars(self._config),
-            },
-            self._device,
-        )
-        self.stage("crop")
-        if self._jitter is None:
-            self._jitter = self.random.jitter(self._config.num_init_random_boxes).to(self._device)
-        output = locate_frame(
-            self._network, model, patches, scalars, self._jitter, self._window, self._config, self._dtype, self.stage
-        )
+        target = self._initialized()
+        coordinates = self._upload(image, target)
+        self.stage("upload")
+        output = self._steps.locate(self.stage)
         decision = FrameDecision.from_packed(output.decision.cpu().numpy())
         if not decision.finite:  # half precision that overflowed, or weights that are no numbers
             decision = decision.lost(target.position, target.size, target.scale)
@@ -227,8 +194,10 @@ class Tracker:
         target.position, target.size, target.scale = decision.position, decision.size, decision.scale
         if decision.state != State.NOT_FOUND:
             self._jitter = None
-        sample_position, sample_scale = locations[decision.scale_index]
-        self._located = _Located(decision, output, sample_position, float(sample_scale))
+        sample_position, sample_scale = sample_location(
+            coordinates[decision.scale_index], self._config.image_sample_size
+        )
+        self._located = _Located(decision, sample_position, float(sample_scale))
         self._score_map = output.score_map
         top, left, bottom, right = coordinates[decision.scale_index]
         return TrackResult(
@@ -245,33 +214,32 @@ class Tracker:
         Raises:
             ValueError: before `initialize`.
         """
-        target, model = self._initialized()
+        target = self._initialized()
         located, self._located = self._located, None
         if located is None or located.decision.state in (State.NOT_FOUND, State.UNCERTAIN):
             return
-        config, network, decision = self._config, self._network, located.decision
+        config, decision = self._config, located.decision
         distractor = decision.state == State.HARD_NEGATIVE
-        box = torch.from_numpy(self._learned_box(located))[None].to(self._device)
-        self.filter_memory.insert(
-            located.output.decoded,
-            network.classifier.filter_optimizer.sample_maps(box, self._score_size),
+        skipping = config.transformer_skipping
+        remember = bool(skipping) and (target.frame_number - 1) % skipping == 0
+        weights = self.filter_memory.weights
+        slot = weights.add(
             config.hard_negative_learning_rate if distractor else config.learning_rate,
             config.init_samples_minimum_weight,
         )
-        self.stage("filter memory")
-        iterations = self._filter_iterations(decision, target.frame_number)
-        if iterations:
-            memory = self.filter_memory
-            maps = SampleMaps(*memory.maps)
-            optimizer = network.classifier.filter_optimizer
-            steps = optimizer(model.filters, memory.features, maps, iterations, memory.sample_weights)
-            model.filters.copy_(steps[-1])
-            self.stage("filter update")
-        skipping = config.transformer_skipping
-        if skipping and (target.frame_number - 1) % skipping == 0:
-            sample, cells = config.image_sample_size, config.image_sample_size // STRIDE
-            mask = gaussian_label(box, (cells, cells), (sample, sample), network.config.filter_size)
-            self.template_memory.insert(located.output.feature.flatten(1, 2), mask.flatten(1))
+        self._steps.lesson.send(
+            {
+                "box": self._learned_box(located),
+                "slot": [slot],
+                "sample_weights": weights.values,
+                "template_slot": [self.template_memory.claim_slot() if remember else 0],
+            }
+        )
+        self._steps.learn_sample(self._filter_iterations(decision, target.frame_number), self.stage)
+        if remember:
+            self._steps.learn_template()
+            if self.template_memory.refresh_is_due():
+                self.template_memory.refresh()
             self.stage("template memory")
 
     @property
@@ -289,22 +257,19 @@ class Tracker:
             raise ValueError("there is no score map before the first frame has been located")
         return self._score_map.float().cpu().numpy().copy()
 
-    def _initialized(self) -> tuple[TargetState, TargetModel]:
-        if self.target is None or self._model is None:
+    def _initialized(self) -> TargetState:
+        if self.target is None:
             raise ValueError("the tracker has no target; call initialize(image, box) first")
-        return self.target, self._model
+        return self.target
 
-    def _search_areas(
-        self, image: NDArray[np.uint8], target: TargetState
-    ) -> tuple[torch.Tensor, list[tuple[int, int, int, int]]]:
-        """The network's input (N, 3, S, S), 0..255, for N scales, and where each comes from."""
-        config = self._config
-        sample = config.image_sample_size
+    def _upload(self, image: NDArray[np.uint8], target: TargetState) -> list[tuple[int, int, int, int]]:
+        """Send the device all it needs of a frame; returns where the search areas are in the image, one per scale."""
+        config, sample = self._config, self._config.image_sample_size
         center = centered_sample_position(
             target.position, float(target.scale), sample, sample // STRIDE, self._network.config.filter_size
         )
-        patches, coordinates = [], []
-        for factor in config.scale_factors:
+        coordinates, taps, widths = [], [], []
+        for index, factor in enumerate(config.scale_factors):
             crop_size = np.full(2, target.scale * np.float32(factor) * np.float32(sample), np.float32)
             plan = plan_crop(
                 image.shape[:2],
@@ -315,11 +280,30 @@ class Tracker:
                 config.patch_max_scale_change,
             )
             crop = read_crop(image, plan, (sample, sample))
-            pixels = torch.from_numpy(np.array(crop.pixels, order="C"))  # a copy: the caller may reuse the image
-            taps = [*tap_tensors(crop.rows), *tap_tensors(crop.columns)]
-            patches.append(resample(*(tensor.to(self._device, non_blocking=True) for tensor in (pixels, *taps))))
+            self._steps.crops.send(index, crop.pixels)
             coordinates.append(plan.coordinates)
-        return torch.cat(patches), coordinates
+            taps.append(np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)]))
+            widths.append(crop.pixels.shape[1])
+        locations = [sample_location(one, sample) for one in coordinates]
+        if self._jitter is None:
+            self._jitter = self.random.jitter(config.num_init_random_boxes).numpy()
+        self._steps.numbers.send(
+            {
+                "position": target.position,
+                "size": target.size,
+                "scale": np.asarray([target.scale], np.float32),
+                "base_size": target.base_size,
+                "scale_bounds": np.asarray(scale_bounds(target.base_size, image.shape[:2]), np.float32),
+                "image_size": np.asarray(image.shape[:2], np.float32),
+                "sample_positions": np.stack([position for position, _ in locations]),
+                "sample_scales": np.asarray([scale for _, scale in locations], np.float32),
+                "uniform": self._jitter,
+                "taps": np.stack(taps),
+                "widths": widths,
+                **config_numbers(config),
+            }
+        )
+        return coordinates
 
     def _learned_box(self, located: _Located) -> Pair:
         """The target's box in the search area of the located frame."""

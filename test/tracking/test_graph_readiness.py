@@ -1,0 +1,146 @@
+"""What a CUDA graph needs of a frame, checked without a GPU: the same calls and shapes every time, nothing that waits
+for the host, buffers that stay where they are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import small_scene, tiny_config, tiny_network
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from trdimp_ros.tracking import State, Tracker, preset
+
+FRAMES, BOXES = small_scene()
+
+WAITS_FOR_THE_HOST = {
+    "aten._local_scalar_dense",  # item(), float(), bool()
+    "aten.nonzero",
+    "aten.masked_select",
+    "aten.unique",
+    "aten.lift_fresh",  # torch.tensor(...): a copy from the host
+}
+
+
+class CallRecorder(TorchDispatchMode):
+    """Collects every operation with the shapes of its results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        results = result if isinstance(result, (tuple, list)) else [result]
+        shapes = [(tuple(one.shape), one.dtype) for one in results if isinstance(one, torch.Tensor)]
+        self.calls.append((str(function).rpartition(".")[0], *shapes))
+        return result
+
+
+def recorded(step) -> list[tuple]:
+    with torch.inference_mode(), CallRecorder() as recorder:
+        step()
+    return recorder.calls
+
+
+def start(**changes) -> Tracker:
+    tracker = Tracker(tiny_network(), tiny_config(**changes))
+    tracker.initialize(FRAMES[0], BOXES[0])
+    tracker.track(FRAMES[1])  # makes what is made once
+    return tracker
+
+
+def locate_calls(tracker: Tracker, frame) -> list[tuple]:
+    steps, calls = tracker._steps, []
+    original = steps.locate
+    steps.locate = lambda stage: calls.append(recorded(lambda: calls.append(original(stage)))) or calls.pop(0)
+    try:
+        tracker.locate(frame)
+    finally:
+        steps.locate = original
+    return calls[0]
+
+
+VARIANTS = {
+    "boxes": {},
+    "scales": {"use_iou_net": False, "scale_factors": (1.0, 1.04, 0.96)},
+    "window": {"window_output": True, "perform_hn_without_windowing": True},
+    "default space": {"box_refinement_space": "default"},
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
+def test_locating_makes_the_same_calls_wherever_the_target_is(changes):
+    tracker = start(**changes)
+    seen = []
+    for x, y, size in ((60, 40, 30), (0, 0, 12), (150, 110, 70), (-20, 100, 50)):
+        tracker.target.position[:] = y, x
+        tracker.target.size[:] = size
+        tracker.target.scale = type(tracker.target.scale)(size / 30)
+        seen.append(locate_calls(tracker, FRAMES[2]))
+    assert len(seen[0]) > 100
+    assert all(calls == seen[0] for calls in seen[1:])
+
+
+def test_locating_makes_the_same_calls_in_every_state():
+    tracker = start()
+    usual = locate_calls(tracker, FRAMES[2])
+    states = set()
+    for changes in ({"target_not_found_threshold": 2.0}, {"uncertain_threshold": 2.0}, {"hard_sample_threshold": 2.0}):
+        tracker.config = tiny_config(**changes)
+        assert locate_calls(tracker, FRAMES[2]) == usual
+        states.add(tracker._located.decision.state)
+    assert states == {State.NOT_FOUND, State.UNCERTAIN, State.HARD_NEGATIVE}
+
+
+def test_nothing_waits_for_the_host():
+    tracker = start()
+    steps = tracker._steps
+    calls = locate_calls(tracker, FRAMES[2])
+    calls += recorded(lambda: steps.learn_sample(2, tracker.stage))
+    calls += recorded(steps.learn_template)
+    assert not WAITS_FOR_THE_HOST & {call[0] for call in calls}
+
+
+def test_learning_makes_the_same_calls_in_any_slot():
+    tracker = start()
+    steps = tracker._steps
+    seen = []
+    for slot in (0, 7, 16):
+        steps.lesson.send(
+            {"box": [30, 30, 20, 20], "slot": [slot], "sample_weights": torch.rand(50), "template_slot": [slot]}
+        )
+        seen.append((recorded(lambda: steps.learn_sample(1, tracker.stage)), recorded(steps.learn_template)))
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_buffers_stay_where_they_are_even_for_a_new_target():
+    tracker = start(train_skipping=2, transformer_skipping=1)
+    steps = tracker._steps
+
+    def places() -> list[int]:
+        encoded, memory = steps.model.memory, steps.filter_memory
+        tensors = [*steps.numbers.tensors.values(), *steps.lesson.tensors.values(), steps.crops.pixels]
+        tensors += [steps.model.filters, encoded.keys, encoded.values, memory.features, memory.sample_weights]
+        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, *steps.model.scorer._weights]]
+
+    before = places()
+    for frame in FRAMES[2:]:
+        tracker.track(frame)
+    tracker.initialize(FRAMES[0], BOXES[0])
+    tracker.track(FRAMES[1])
+    assert places() == before
+
+
+def test_every_preset_is_ready():
+    """The presets' own sizes are too slow for a test: they are checked at a small one."""
+    for name in ("compact", "trdimp", "trsiam", "trdimp_vot", "trdimp_lasot", "trsiam_lasot"):
+        config = tiny_config(
+            **{
+                key: getattr(preset(name), key)
+                for key in ("window_output", "perform_hn_without_windowing", "transformer_skipping", "net_opt_iter")
+            }
+        )
+        tracker = Tracker(tiny_network(), config)
+        tracker.initialize(FRAMES[0], BOXES[0])
+        tracker.track(FRAMES[1])
+        assert locate_calls(tracker, FRAMES[2]) == locate_calls(tracker, FRAMES[3])
