@@ -13,7 +13,9 @@ from trdimp_ros.tracking import State, Tracker, preset
 FRAMES, BOXES = small_scene()
 
 WAITS_FOR_THE_HOST = {
-    "aten._local_scalar_dense",  # item(), float(), bool()
+    "aten._local_scalar_dense",
+    "aten.item",
+    "aten.is_nonzero",
     "aten.nonzero",
     "aten.masked_select",
     "aten.unique",

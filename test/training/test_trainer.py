@@ -13,7 +13,7 @@ import torch
 from tiny import TINY_NETWORK
 
 from trdimp_ros.training.config import CompositionConfig, TrainingConfig
-from trdimp_ros.training.losses import kl_regression_loss
+from trdimp_ros.training.losses import contrastive_loss, kl_regression_loss
 from trdimp_ros.training.trainer import Trainer, learning_rate_factor
 
 TOY = TrainingConfig(
@@ -69,6 +69,21 @@ def test_the_learning_rate_rises_and_falls_to_zero():
     assert max(factors) == pytest.approx(1.0, abs=0.01)
     assert factors[10:] == sorted(factors[10:], reverse=True)
     assert factors[-1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_contrastive_loss_wants_the_target_to_stand_out():
+    torch.manual_seed(0)
+    train, test = torch.randn(2, 4, 6, 6, 16), torch.randn(3, 4, 6, 6, 16)
+    train_target, test_target = torch.zeros(2, 4, 6, 6), torch.zeros(3, 4, 6, 6)
+    train_target[:, :, 3, 3] = test_target[:, :, 2, 4] = 1.0
+    present = torch.ones(3, 4, dtype=torch.bool)
+    chance = contrastive_loss(train, test, train_target, test_target, present)
+    test[:, :, 2, 4] = train[0, :, 3, 3] + train[1, :, 3, 3]
+    found = contrastive_loss(train, test, train_target, test_target, present)
+    assert chance > 3.0
+    assert found < 0.2
+    absent = contrastive_loss(train, test, train_target, test_target, torch.zeros_like(present))
+    assert absent == 0.0
 
 
 def test_frames_without_target_have_no_box_loss():

@@ -42,10 +42,14 @@ class TrainingOutput(NamedTuple):
     Attributes:
         scores: Score maps (T, S, H', W') of the test frames, one for every iterate of the filter optimiser.
         box_scores: (T, S, R) scores of the proposals.
+        train_features: (I, S, h, w, C) classification features of the training frames, before the transformer.
+        test_features: (T, S, h, w, C) of the test frames.
     """
 
     scores: list[torch.Tensor]
     box_scores: torch.Tensor
+    train_features: torch.Tensor
+    test_features: torch.Tensor
 
 
 class TrDiMPNet(nn.Module):
@@ -92,11 +96,9 @@ class TrDiMPNet(nn.Module):
             train = at_least_float32(self.classifier.features(train_coarse))  # (I*S, h, w, C)
             test = at_least_float32(self.classifier.features(test_coarse))
             fine, coarse = self.bb_regressor.search_features(test_fine, test_coarse)
-        train, test = self.transform(
-            train.view(train_count, sequences, *train.shape[1:]),
-            test.view(test_count, sequences, *test.shape[1:]),
-            train_masks,
-        )
+        train_features = train.view(train_count, sequences, *train.shape[1:])
+        test_features = test.view(test_count, sequences, *test.shape[1:])
+        train, test = self.transform(train_features, test_features, train_masks)
         filters = self.classifier.filter_initializer(train, train_boxes)
         optimizer = self.classifier.filter_optimizer
         maps = optimizer.sample_maps(train_boxes, score_size((train.shape[2], train.shape[3]), self.config.filter_size))
@@ -111,7 +113,7 @@ class TrDiMPNet(nn.Module):
         )
         features = at_least_float32(fine), at_least_float32(coarse)
         box_scores = self.bb_regressor(modulation, features, test_proposals.flatten(0, 1))
-        return TrainingOutput(scores, box_scores.view(test_proposals.shape[:3]))
+        return TrainingOutput(scores, box_scores.view(test_proposals.shape[:3]), train_features, test_features)
 
     def transform(
         self, train: torch.Tensor, test: torch.Tensor, train_masks: torch.Tensor

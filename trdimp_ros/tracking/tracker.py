@@ -93,6 +93,16 @@ class Tracker:
         self._score_map: torch.Tensor | None = None
 
     @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._device
+
+    @property
+    def uses_graphs(self) -> bool:
+        """Whether its work is recorded as CUDA graphs."""
+        return self._steps.uses_graphs
+
+    @property
     def filter_memory(self) -> FilterMemory:
         """The frames that the target filter is trained on."""
         return self._steps.filter_memory

@@ -81,6 +81,7 @@ class TrainingConfig:
         label_width: Standard deviation of the wanted scores in feature cells. The paper's 1/24 of the map is 0.9 of 22
             cells; with fewer cells the same share would be too narrow to learn.
         box_weight: Weight of the box loss. The paper's 0.01 is for a backbone that was trained before.
+        contrast_weight: Weight of the contrastive loss, which gives a backbone without pretraining its features.
         learning_rate: Highest, of AdamW.
         filter_learning_rate: Of the filter optimiser's own few parameters, which are sensitive.
         weight_decay: Of matrices and convolutions, not of biases and norms.
@@ -99,6 +100,7 @@ class TrainingConfig:
     proposals: int = 64
     label_width: float = 0.9
     box_weight: float = 0.1
+    contrast_weight: float = 0.5
     learning_rate: float = 1e-3
     filter_learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -33,6 +33,11 @@ def initial_network(config: NetworkConfig, label_width: float, seed: int) -> TrD
             nn.init.zeros_(cast(nn.BatchNorm2d, module.bn2).weight)
         elif isinstance(module, Bottleneck):
             nn.init.zeros_(cast(nn.BatchNorm2d, module.bn3).weight)
+    with torch.no_grad():
+        # The backbone's feature is never negative, so random weights would give all places one large common part, and
+        # neither attention nor filter could tell them apart. Weights that sum to zero remove it.
+        projection = cast(nn.Conv2d, network.classifier.feature_extractor[0]).weight
+        projection -= projection.mean(dim=(1, 2, 3), keepdim=True)
     optimizer = network.classifier.filter_optimizer
     distance = (torch.arange(config.distance_bins) * config.bin_width).view(1, -1, 1, 1)
     with torch.no_grad():

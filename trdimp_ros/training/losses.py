@@ -10,6 +10,10 @@ from torch.nn import functional
 
 from trdimp_ros.models.network import TrainingOutput
 
+CONTRAST_TEMPERATURE = 0.07
+TARGET_CORE, TARGET_RIM = 0.5, 0.02
+"""Of a Gaussian at the target's centre: what is certainly the target, and what is certainly not below."""
+
 HINGE_THRESHOLD = 0.05
 """A label below this counts as background."""
 
@@ -49,6 +53,43 @@ def kl_regression_loss(
     return (losses * present).sum() / present.sum().clamp_min(1)
 
 
+def contrastive_loss(
+    train_features: torch.Tensor,
+    test_features: torch.Tensor,
+    train_target: torch.Tensor,
+    test_target: torch.Tensor,
+    present: torch.Tensor,
+    temperature: float = CONTRAST_TEMPERATURE,
+) -> torch.Tensor:
+    """How well the target's feature in the training frames picks its own place among all places of the whole batch.
+
+    An auxiliary to the hinge loss (InfoNCE, van den Oord et al., 2018): from random weights the hinge loss alone says
+    little about what makes targets differ. Places at the rim of a target count neither way.
+
+    Args:
+        train_features: (I, S, h, w, C).
+        test_features: (T, S, h, w, C).
+        train_target: (I, S, h, w) 1 at the target's centre, falling to 0 beside it.
+        test_target: (T, S, h, w) likewise.
+        present: (T, S) bool, frames that have a target.
+        temperature: Of the softmax over cosines.
+    """
+    sequences = train_features.shape[1]
+    weighted = (train_features * train_target[..., None]).sum(dim=(0, 2, 3))  # (S, C)
+    targets = functional.normalize(weighted, dim=1)
+    places = functional.normalize(test_features, dim=-1).flatten(2, 3)  # (T, S, L, C)
+    logits = torch.einsum("sc,trlc->strl", targets, places) / temperature  # (S, T, S, L)
+    centers = test_target.flatten(2)  # (T, S, L)
+    own = torch.eye(sequences, dtype=torch.bool, device=logits.device)[:, None, :, None]
+    seen = present[None, :, :, None]
+    positive = own & seen & (centers >= TARGET_CORE)[None]
+    rim = own & seen & ((centers > TARGET_RIM) & (centers < TARGET_CORE))[None]
+    everything = logits.masked_fill(rim, -torch.inf).flatten(1).logsumexp(dim=1)  # (S,)
+    hit = logits.masked_fill(~positive, -torch.inf).flatten(1).logsumexp(dim=1)
+    losses = everything - hit
+    return torch.where(torch.isfinite(losses), losses, 0.0).mean()
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the parts of the loss (DiMP, section 3.4).
@@ -58,12 +99,14 @@ class LossWeights:
         final_filter: Scores of the last filter iterate.
         initial_filter: Scores of the initialiser's filter.
         intermediate_filters: Mean over the iterates between them.
+        contrast: `contrastive_loss`, used where targets are given for it.
     """
 
     box: float = 0.01
     final_filter: float = 100.0
     initial_filter: float = 100.0
     intermediate_filters: float = 400.0
+    contrast: float = 0.5
 
 
 def weighted_losses(
@@ -73,6 +116,7 @@ def weighted_losses(
     true_density: torch.Tensor,
     weights: LossWeights | None = None,
     present: torch.Tensor | None = None,
+    targets: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> dict[str, torch.Tensor]:
     """All parts of the loss, weighted, and their sum ``total``.
 
@@ -83,6 +127,7 @@ def weighted_losses(
         true_density: (T, S, R).
         weights: None: the defaults.
         present: (T, S) bool, frames with a target; None: all. The labels of the others should be zero.
+        targets: Of the training and the test frames, as `contrastive_loss` wants them; None: without that loss.
     """
     weights = weights or LossWeights()
     by_iterate = [hinge_loss(scores, label) for scores in output.scores]
@@ -93,4 +138,8 @@ def weighted_losses(
         "initial_filter": weights.initial_filter * by_iterate[0],
         "intermediate_filters": weights.intermediate_filters * torch.stack(between).mean(),
     }
+    if targets is not None:
+        everywhere = torch.ones_like(label[..., 0, 0], dtype=torch.bool) if present is None else present
+        features = output.train_features, output.test_features
+        parts["contrast"] = weights.contrast * contrastive_loss(*features, *targets, everywhere)
     return {"total": torch.stack(list(parts.values())).sum(), **parts}

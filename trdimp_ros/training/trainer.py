@@ -160,8 +160,13 @@ class Trainer:
             config.iterations,
             self._precision,
         )
-        weights = LossWeights(box=config.box_weight)
-        return weighted_losses(output, labels, proposals.density, proposals.true_density, weights, present)
+        # An odd filter size: these maps lie on the feature's cells, not between them.
+        centers = gaussian_label(
+            samples.boxes.flatten(0, 1), (cells, cells), (side, side), 1, config.label_width / cells
+        ).unflatten(0, (frames, batch))
+        weights = LossWeights(box=config.box_weight, contrast=config.contrast_weight)
+        targets = (centers[:templates], centers[templates:])
+        return weighted_losses(output, labels, proposals.density, proposals.true_density, weights, present, targets)
 
     @torch.no_grad()
     def _update_average(self) -> None:
