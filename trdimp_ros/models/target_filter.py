@@ -206,17 +206,21 @@ class FilterOptimizer(nn.Module):
         regularization = self.regularization
         step_length = self.log_step_length.exp()
         iterates = [filters]
+        scores = apply_filter(features, filters)
         for _ in range(iterations):
-            scores = apply_filter(features, filters)
             slope = activation_derivative(scores, maps.mask)
             residuals = weight * (activation(scores, maps.mask) - maps.label)
             gradient = apply_filter_transpose(features, slope * weight * residuals, self.filter_size)
             gradient = gradient + regularization * filters
-            change = weight * slope * apply_filter(features, gradient)
+            score_change = apply_filter(features, gradient)
+            change = weight * slope * score_change
             squared_gradient = gradient.square().sum(dim=(1, 2, 3))  # (S,)
             curvature = change.square().sum(dim=(0, 2, 3)) + regularization * squared_gradient
             step = step_length * squared_gradient / curvature.clamp_min(1e-8)
             filters = filters - step.view(-1, 1, 1, 1) * gradient
+            # The scores are linear in the filter. Gradients through many such steps would lose digits.
+            carried = not torch.is_grad_enabled()
+            scores = scores - step.view(-1, 1, 1) * score_change if carried else apply_filter(features, filters)
             iterates.append(filters)
         return iterates
 

@@ -64,6 +64,9 @@ class TemplateMemory:
         )
         self._slots: deque[int] = deque()
         self._since_exact = 0
+        # A processor works frame by frame: what it computes of all frames at once would not stay in its cache.
+        at_once = 1 if device.type == "cpu" else capacity
+        self._parts = [slice(start, min(start + at_once, capacity)) for start in range(0, capacity, at_once)]
 
     def __len__(self) -> int:
         """Number of frames stored."""
@@ -135,14 +138,12 @@ class TemplateMemory:
         self._masks.index_copy_(1, slot, mask[None])
         tokens = frame.shape[1]
         own = torch.zeros_like(self._sums[:, 0])  # (1, L, P): what the new frame attends to
-        # Frame by frame: the weights of all frames at once would not stay in a processor's cache.
-        for frame_keys, frame_values, frame_sums in zip(
-            self._keys.unbind(1), self._values.unbind(1), self._sums.unbind(1), strict=True
-        ):
-            weights = attention_weights(frame_keys, changed_keys, frame.dtype, includes_self=True)  # (1, L, 2L)
-            frame_sums.add_(weights @ changed_values)
-            # Queries and keys are the same, so the new frame pays to this one what this one pays to it.
-            own.add_(weights[..., :tokens].transpose(1, 2) @ frame_values)
+        for part in self._parts:
+            part_keys, part_values = self._keys[:, part].flatten(1, 2), self._values[:, part].flatten(1, 2)
+            weights = attention_weights(part_keys, changed_keys, frame.dtype, includes_self=True)  # (1, n, 2L)
+            self._sums[:, part].flatten(1, 2).add_(weights @ changed_values)
+            # Queries and keys are the same, so the new frame pays to these what these pay to it.
+            own.add_(weights[..., :tokens].transpose(1, 2) @ part_values)
         self._sums.index_copy_(1, slot, own[None])
         self._encode()
 
@@ -161,8 +162,10 @@ class TemplateMemory:
         self._encode()
 
     def _encode(self) -> None:
-        encoded = self._transformer.add_attended(self.frames, self._sums)
-        in_use = self._values[..., 0, self._channels]
-        prepared = self._transformer.prepare(encoded, self._masks, in_use)
-        self.encoded.keys.copy_(prepared.keys)
-        self.encoded.values.copy_(prepared.values)
+        in_use, tokens = self._values[..., 0, self._channels], self._masks.shape[-1]
+        for part in self._parts:
+            encoded = self._transformer.add_attended(self.frames[:, part], self._sums[:, part])
+            prepared = self._transformer.prepare(encoded, self._masks[:, part], in_use[:, part])
+            place = slice(part.start * tokens, part.stop * tokens)
+            self.encoded.keys[:, place] = prepared.keys
+            self.encoded.values[:, place] = prepared.values
