@@ -15,13 +15,14 @@ SHARE = FindPackageShare("trdimp_ros")
 
 ARGUMENTS = {
     "source": ("scene", "scene, a video file, or a folder of images."),
-    "rate": ("5.0", "Images per second; 0: the source's own rate."),
+    "rate": ("10.0", "Images per second; 0: the source's own rate."),
     "contact_sheet": ("", "PNG file to write the results into."),
     "params_file": (
-        PathJoinSubstitution([SHARE, "config", "demo.yaml"]),
-        "YAML file with parameters of the tracker; give config/tracker.yaml with trained weights.",
+        PathJoinSubstitution([SHARE, "config", "tracker.yaml"]),
+        "YAML file with parameters of the tracker.",
     ),
-    "weights": ("", "Weights file; empty: untrained weights."),
+    "preset": ("", "compact, trdimp, ...; empty: as in params_file."),
+    "weights": ("", "Weights file; empty: the bundled network for compact, untrained weights for the others."),
     "device": ("", "auto, cpu, cuda or cuda:N; empty: auto."),
 }
 
@@ -49,7 +50,7 @@ def generate_launch_description():
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "tracker.launch.py"])),
-                launch_arguments={name: value[name] for name in ("params_file", "weights", "device")}.items(),
+                launch_arguments={name: value[name] for name in ("params_file", "preset", "weights", "device")}.items(),
             ),
             Node(package="trdimp_ros", executable="follow_node", name="follow", output="screen"),
             camera,

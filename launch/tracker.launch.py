@@ -15,7 +15,7 @@ ARGUMENTS = {
     "camera_info": ("camera_info", "Topic of the camera's calibration; for nodes that need it, the tracker does not."),
     "params_file": (PathJoinSubstitution([CONFIG, "tracker.yaml"]), "YAML file with parameters."),
     "namespace": ("", "Namespace of the node."),
-    "preset": ("", "trdimp, trsiam, trdimp_vot, trdimp_lasot or trsiam_lasot; empty: as in params_file."),
+    "preset": ("", "compact, trdimp, trsiam, trdimp_vot, trdimp_lasot or trsiam_lasot; empty: as in params_file."),
     "weights": ("", "Weights file; empty: as in params_file."),
     "device": ("", "auto, cpu, cuda or cuda:N; empty: as in params_file."),
     "autostart": ("", "true: walk to active without a lifecycle manager; false; empty: as in params_file."),

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from ament_index_python.packages import get_package_prefix
 
 SHEET = Path("out/ros_demo.png")
+RATE = 10.0
 
 
 def start(name: str, *arguments: str, **options: object) -> subprocess.Popen:
@@ -27,10 +28,9 @@ def main() -> int:
     SHEET.parent.mkdir(exist_ok=True)
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100))
-    parameters = Path(get_package_share_directory("trdimp_ros"), "config", "demo.yaml")
-    camera_arguments = ["rate:=3.0", f"contact_sheet:={SHEET}", *sys.argv[1:]]
-    print("camera, tracker and follower: 200 frames of a rendered scene at 3 Hz, about 80 s", flush=True)
-    tracker = start("tracker_node", "--params-file", str(parameters), "--log-level", "warn")
+    camera_arguments = [f"rate:={RATE}", f"contact_sheet:={SHEET}", *sys.argv[1:]]
+    print(f"camera, tracker and follower: 200 frames of a rendered scene at {RATE:g} Hz", flush=True)
+    tracker = start("tracker_node", "--log-level", "warn")
     follow = start("follow_node", "--log-level", "error")
     camera = start("camera_node", *(word for pair in camera_arguments for word in ("-p", pair)))
     try:

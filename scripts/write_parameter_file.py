@@ -7,8 +7,10 @@ from pathlib import Path
 
 from trdimp_ros.ros import parameters
 
+DEFAULT_PRESET = parameters.NODE_PARAMETERS["preset"].default
+
 HEAD = """\
-# All parameters of the node `tracker` with their defaults (preset trdimp). Written by `make parameters`; to change
+# All parameters of the node `tracker` with their defaults (preset {preset}). Written by `make parameters`; to change
 # values, copy this file and give the copy as params_file. A value left out comes from the preset: with another preset,
 # leave out every tracker.* value that you do not want to change.
 # Parameters marked [dynamic] can be changed while the node runs (ros2 param set /tracker NAME VALUE).
@@ -32,7 +34,7 @@ def entry(name: str, value: object, description: str, limits: str, indent: str, 
 
 
 def text() -> str:
-    lines = [HEAD + "/**:", "  ros__parameters:"]
+    lines = [HEAD.format(preset=DEFAULT_PRESET) + "/**:", "  ros__parameters:"]
     for name, parameter in parameters.NODE_PARAMETERS.items():
         group, _, leaf = name.rpartition(".")
         if group and f"    {group}:" not in lines:
@@ -41,7 +43,7 @@ def text() -> str:
         descriptor = parameters.node_descriptor(name)
         lines += entry(leaf, parameter.default, descriptor.description, "", indent, enabled=True)
     lines += ["    # tracker:"]
-    values = parameters.preset_values("trdimp")
+    values = parameters.preset_values(DEFAULT_PRESET)
     for name, descriptor in parameters.tracker_descriptors().items():
         ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
         limits = f"[{ranges[0].from_value:g} to {ranges[0].to_value:g}]" if ranges else ""

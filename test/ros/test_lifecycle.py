@@ -10,6 +10,8 @@ from lifecycle_msgs.msg import State, Transition
 from ros_harness import System
 from tiny import small_scene
 
+from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS
+from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.msg import TrackState
 
 FRAMES, BOXES = small_scene()
@@ -41,6 +43,32 @@ def test_every_transition_twice_in_a_row(system: System):
         assert client.lifecycle_state() == UNCONFIGURED
     assert client.change_state(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
     assert client.lifecycle_state() == FINALIZED
+
+
+def test_without_any_parameter_the_node_tracks_with_the_bundled_weights(system: System):
+    scene = RenderedScene(320, 240)
+    process = system.start("tracker")
+    client = system.client
+    client.wait_for_state(ACTIVE)
+    client.spin_until(client.images.get_subscription_count)
+    client.spin_until(client.inits.get_subscription_count)
+    client.spin_until(lambda: client.count_publishers("tracker/state") > 0)
+    client.spin_for(0.3)
+    client.begin(scene.frame(0), tuple(scene.box(0)))
+    for index in range(1, 6):
+        state = client.track(scene.frame(index))
+        assert state.state == TrackState.NORMAL
+        center, truth = state.bbox.center.position, scene.box(index)
+        assert abs(center.x - truth.x - truth.w / 2) < truth.w / 4
+        assert abs(center.y - truth.y - truth.h / 2) < truth.h / 4
+    assert "weights compact.safetensors" in process.output
+    assert "untrained" not in process.output
+
+
+def test_weights_under_another_preset_are_noticed(system: System):
+    process = system.start("tracker", {"preset": "trsiam", "model.weights": BUNDLED_WEIGHTS})
+    system.client.wait_for_state(ACTIVE)
+    assert "are meant for preset compact, tracking with preset trsiam" in process.output
 
 
 def test_the_target_is_kept_while_inactive(system: System):

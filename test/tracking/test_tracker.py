@@ -282,3 +282,27 @@ def test_the_network_given_is_not_changed():
     tracker = Tracker(network, tiny_config(), dtype=torch.bfloat16)
     tracker.initialize(*[values[0] for values in small_scene()])
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize(("threshold", "restored"), [(0.0, False), (0.5, True)])
+def test_a_lost_target_takes_back_the_size_it_had_when_seen_clearly(threshold, restored):
+    """Seen clearly, then shrunk in a frame that is not clear, then lost."""
+    frames, boxes = small_scene()
+    tracker = tiny_tracker(use_iou_net=False)
+    tracker.initialize(frames[0], boxes[0])
+    tracker.config = replace(tracker.config, clear_view_threshold=threshold)
+    tracker.target.clear_size, tracker.target.clear_scale = np.array([30, 40], np.float32), np.float32(1.5)
+    tracker.config = replace(tracker.config, target_not_found_threshold=2.0)
+    tracker.track(frames[1])
+    assert np.array_equal(tracker.target.size, [30, 40]) == restored
+    assert (tracker.target.scale == np.float32(1.5)) == restored
+
+
+def test_a_clear_view_is_remembered(started):
+    started.config = replace(started.config, clear_view_threshold=2.0)
+    before = started.target.clear_size.copy()
+    started.track(small_scene()[0][2])
+    assert np.array_equal(started.target.clear_size, before)
+    started.config = replace(started.config, clear_view_threshold=1e-6)
+    started.track(small_scene()[0][3])
+    assert np.array_equal(started.target.clear_size, started.target.size)

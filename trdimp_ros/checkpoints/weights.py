@@ -21,6 +21,9 @@ from trdimp_ros.models import NetworkConfig, TrDiMPNet
 MAX_LISTED = 10
 """How many wrong entries an error message lists."""
 
+BUNDLED_WEIGHTS = Path(__file__).with_name("compact.safetensors")
+BUNDLED_PRESET = "compact"
+
 WHERE_TO_GET = "see 'Weights' in README.md for where the official checkpoint comes from"
 
 
@@ -54,6 +57,16 @@ def untrained_network() -> tuple[TrDiMPNet, WeightsInfo]:
     statistics, salt = packaged_statistics()
     network.load_state_dict(untrained_state_dict(network, statistics, salt), strict=True)
     return network.eval(), WeightsInfo("untrained")
+
+
+def bundled_network() -> tuple[TrDiMPNet, WeightsInfo]:
+    """The compact network with the trained weights that come with the package (docs/model_card.md)."""
+    return load_network(BUNDLED_WEIGHTS)
+
+
+def default_network(preset: str) -> tuple[TrDiMPNet, WeightsInfo]:
+    """The network of a preset when no weights file is given: the bundled one for `BUNDLED_PRESET`, else untrained."""
+    return bundled_network() if preset == BUNDLED_PRESET else untrained_network()
 
 
 def load_network(path: str | Path) -> tuple[TrDiMPNet, WeightsInfo]:
@@ -116,12 +129,14 @@ def convert(source: str | Path, target: str | Path, preset: str = "trdimp") -> W
     return WeightsInfo(target.name, file_sha256(target), preset, info.name, info.sha256)
 
 
-def save_network(network: TrDiMPNet, target: Path, **origin: str) -> None:
+def save_network(network: TrDiMPNet, target: Path, half: bool = False, **origin: str) -> None:
     """Write a network as .safetensors.
 
     Args:
         network: To write.
         target: File to write.
+        half: Store matrices and convolutions as float16, in half the space; vectors, such as the batch norms' numbers,
+            stay float32.
         origin: More metadata.
 
     Raises:
@@ -129,6 +144,8 @@ def save_network(network: TrDiMPNet, target: Path, **origin: str) -> None:
     """
     # Two names share the self attention layer; the format wants every tensor to have memory of its own.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.dim() > 1 else tensor for name, tensor in tensors.items()}
     try:
         save_file(tensors, target, metadata={"architecture": network.config.to_json(), **origin})
     except (OSError, SafetensorError) as error:

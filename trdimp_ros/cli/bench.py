@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trdimp_ros.checkpoints import load_network, untrained_network
-from trdimp_ros.cli.options import PRECISIONS, add_tracker_arguments, changed, choose_device
+from trdimp_ros.cli.options import PRECISIONS, add_tracker_arguments, build_network, changed, choose_device
 from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.tracking import State, TargetState, Tracker, preset
+from trdimp_ros.tracking import Box, State, TargetState, Tracker, preset
 
 UNIT_SIZE = 352
 """Side of the image whose plain backbone forward pass is the unit of cost."""
@@ -27,6 +27,7 @@ UNIT_SIZE = 352
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tracker_arguments(parser)
     parser.add_argument("--frames", type=int, default=100, help="measured frames, at least 20 (%(default)s)")
+    parser.add_argument("--eager", action="store_true", help="on a GPU: without CUDA graphs, so that stages are timed")
     parser.add_argument("--width", type=int, default=640, help="of the image (%(default)s)")
     parser.add_argument("--height", type=int, default=480, help="of the image (%(default)s)")
 
@@ -62,15 +63,54 @@ class StageTimer:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.frames < 20:
         raise ValueError(f"--frames must be at least 20 for a median and a 95th percentile, got {options.frames}")
-    config = changed(preset(options.preset), options.changes)
     device = choose_device(options.device)
-    network, info = load_network(options.weights) if options.weights else untrained_network()
+    network, info = build_network(options)
+    config = changed(preset(options.preset), options.changes)
     unit = UnitClock(network, device)
-    tracker = Tracker(network, config, device, PRECISIONS[options.precision], options.seed)
-
+    tracker = Tracker(network, config, device, PRECISIONS[options.precision], options.seed, graphs=not options.eager)
     scene = RenderedScene(options.width, options.height)
-    frame, box = scene.frame(0), scene.box(0)
-    timer = StageTimer(device)
+    times = measure(tracker, scene.frame(0), scene.box(0), options.frames, unit)
+    report: dict[str, Any] = {
+        "preset": options.preset,
+        "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "threads": torch.get_num_threads(),
+        "precision": options.precision,
+        "graphs": tracker.uses_graphs,
+        "weights": info.name,
+        "image": [options.width, options.height],
+        "frames": options.frames,
+        **times,
+    }
+    print_table(report)
+    return report
+
+
+def measure(
+    tracker: Tracker,
+    frame: Frame,
+    box: Box,
+    frames: int,
+    unit: Callable[[], float] | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Time a camera before a still scene: every frame starts from the same box, is found, and is learned from.
+
+    Args:
+        tracker: Any state.
+        frame: The scene.
+        box: Of the target in it.
+        frames: To measure, after the memories are full.
+        unit: Called now and then, gives the milliseconds of one backbone unit.
+        progress: Whether to show a bar.
+
+    Returns:
+        ``initialize_ms``, the `spread` of ``locate``, ``learn`` and ``frame``, ``stages`` (with CUDA graphs: what is
+        left outside them), and with a unit ``backbone_unit_ms`` and ``backbone_units``.
+
+    Raises:
+        ValueError: if the target is lost.
+    """
+    timer = StageTimer(tracker.device)
     tracker.initialize(frame, box)
     initialize = _milliseconds(lambda: tracker.initialize(frame, box), timer)
     assert tracker.target is not None
@@ -79,9 +119,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     tracker.stage = timer
     totals, locates, learns, units = [], [], [], []
-    # A camera before a still scene, every frame from the same box: each is found and learned from.
-    for index in tqdm(range(options.frames), unit="frame", disable=None):
-        if index % 10 == 0:
+    for index in tqdm(range(frames), unit="frame", disable=None if progress else True):
+        if unit is not None and index % 10 == 0:
             units.append(unit())
         set_back(tracker, still)
         timer.restart()
@@ -95,25 +134,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         locates.append(1e3 * (between - start))
         learns.append(1e3 * (end - between))
         totals.append(1e3 * (end - start))
-
-    backbone_unit = statistics.median(units)
+    tracker.stage = lambda name: None
     report: dict[str, Any] = {
-        "preset": options.preset,
-        "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "threads": torch.get_num_threads(),
-        "precision": options.precision,
-        "weights": info.name,
-        "image": [options.width, options.height],
-        "frames": options.frames,
         "initialize_ms": initialize,
-        "backbone_unit_ms": backbone_unit,
-        "stages": {name: spread(times, options.frames) for name, times in timer.times.items()},
-        "locate": spread(locates, options.frames),
-        "learn": spread(learns, options.frames),
-        "frame": spread(totals, options.frames),
-        "backbone_units": (statistics.median(locates) + statistics.mean(learns)) / backbone_unit,
+        "stages": {name: spread(times, frames) for name, times in timer.times.items()},
+        "locate": spread(locates, frames),
+        "learn": spread(learns, frames),
+        "frame": spread(totals, frames),
     }
-    print_table(report)
+    if units:
+        report["backbone_unit_ms"] = statistics.median(units)
+        report["backbone_units"] = (statistics.median(locates) + statistics.mean(learns)) / report["backbone_unit_ms"]
     return report
 
 
@@ -153,9 +184,10 @@ def fill_memories(tracker: Tracker, frame: np.ndarray, still: TargetState) -> No
 
 
 def spread(times: list[float], frames: int) -> dict[str, float]:
-    """Median, 95th and 99th percentile of the calls, their number, and their sum divided by the number of frames."""
-    median, p95, p99 = (float(np.percentile(times, share)) for share in (50, 95, 99))
-    return {"median_ms": median, "p95_ms": p95, "p99_ms": p99, "count": len(times), "per_frame_ms": sum(times) / frames}
+    """Median, 95th, 99th and 99.9th percentile of the calls, their number, and their sum divided by the frames."""
+    shares = {"median_ms": 50, "p95_ms": 95, "p99_ms": 99, "p99.9_ms": 99.9}
+    percentiles = {name: float(np.percentile(times, share)) for name, share in shares.items()}
+    return percentiles | {"count": len(times), "per_frame_ms": sum(times) / frames}
 
 
 def print_table(report: dict[str, Any]) -> None:
@@ -164,10 +196,12 @@ def print_table(report: dict[str, Any]) -> None:
         f"preset {report['preset']}, {report['precision']}, {report['device']}, {report['threads']} threads, "
         f"image {report['image'][0]}x{report['image'][1]}, {report['frames']} frames, memories full"
     )
-    print(f"{'stage':<18}{'median ms':>10}{'p95 ms':>10}{'calls':>8}{'ms/frame':>10}")
+    print(f"{'stage':<18}{'median ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'calls':>8}{'ms/frame':>10}")
     whole = {name: report[name] for name in ("locate", "learn", "frame")}
     for name, row in (report["stages"] | whole).items():
-        print(f"{name:<18}{row['median_ms']:>10.2f}{row['p95_ms']:>10.2f}{row['count']:>8}{row['per_frame_ms']:>10.2f}")
+        print(
+            f"{name:<18}{row['median_ms']:>10.2f}{row['p95_ms']:>10.2f}{row['p99_ms']:>10.2f}{row['count']:>8}{row['per_frame_ms']:>10.2f}"
+        )
     print(f"initialize {report['initialize_ms']:.0f} ms; one backbone unit {report['backbone_unit_ms']:.1f} ms")
     print(f"locate (median) + learn (mean) = {report['backbone_units']:.2f} backbone units")
 

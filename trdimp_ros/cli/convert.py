@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trdimp_ros.checkpoints import convert
+from trdimp_ros.cli.options import OFFICIAL_PRESET
 from trdimp_ros.tracking import PRESETS
 
 
@@ -16,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", type=Path, metavar="trdimp_net.pth.tar", help="official checkpoint, or any weights file"
     )
     parser.add_argument("target", type=Path, metavar="weights.safetensors", help="file to write")
-    parser.add_argument("--preset", choices=list(PRESETS), default="trdimp", help="stored beside them (%(default)s)")
+    parser.add_argument(
+        "--preset", choices=list(PRESETS), default=OFFICIAL_PRESET, help="stored beside them (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

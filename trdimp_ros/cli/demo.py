@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from trdimp_ros.checkpoints import BUNDLED_PRESET
 from trdimp_ros.cli.options import add_tracker_arguments, build_tracker
 from trdimp_ros.cli.track import summary, track_frames
 from trdimp_ros.media.drawing import VideoWriter, contact_sheet, draw_result, write_image
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     scene = RenderedScene()
-    if options.weights is None:
+    if options.weights is None and options.preset not in (None, BUNDLED_PRESET):
         print("Without trained weights the box predictor is noise; tracking without it (use_iou_net=false).")
         options.changes = ["use_iou_net=false", *options.changes]
     tracker, weights = build_tracker(options)

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def _trackers(options: argparse.Namespace) -> dict[str, partial[Competitor]]:
+def _trackers(options: argparse.Namespace) -> dict[str, Callable[[], Competitor]]:
     """Builders by name; each is tried once, so that a wrong name fails before anything runs."""
-    trackers: dict[str, partial[Competitor]] = {}
+    trackers: dict[str, Callable[[], Competitor]] = {}
     if not options.trackers:
         tracker, info = build_tracker(options)
         del tracker

@@ -10,15 +10,23 @@ from typing import Any
 
 import torch
 
-from trdimp_ros.checkpoints import WeightsInfo, load_network, untrained_network
+from trdimp_ros.checkpoints import BUNDLED_PRESET, WeightsInfo, default_network, load_network
+from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.tracking import PRESETS, Box, Tracker, TrackerConfig, preset
+
+OFFICIAL_PRESET = "trdimp"
+"""For weights that do not say what they are meant for."""
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def add_tracker_arguments(parser: argparse.ArgumentParser, default_preset: str = "trdimp") -> None:
+def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that decide which tracker runs."""
-    parser.add_argument("--preset", choices=list(PRESETS), default=default_preset, help="parameter set (%(default)s)")
+    parser.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        help=f"parameter set; default: what the weights are meant for, {BUNDLED_PRESET} for the bundled ones",
+    )
     parser.add_argument(
         "--set",
         dest="changes",
@@ -28,11 +36,36 @@ def add_tracker_arguments(parser: argparse.ArgumentParser, default_preset: str =
         help="change one parameter of the preset; may be repeated",
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help=".safetensors or official .pth.tar; default: untrained weights"
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help=".safetensors or official .pth.tar; default: the bundled compact network for its preset, untrained "
+        "weights for the others",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (%(default)s)")
+
+
+def build_network(options: argparse.Namespace) -> tuple[TrDiMPNet, WeightsInfo]:
+    """The network that the options ask for; an option ``preset`` left out becomes what its weights are meant for.
+
+    Raises:
+        ValueError: for weights that cannot be loaded.
+    """
+    if options.weights is not None:
+        network, info = load_network(options.weights)
+        options.preset = options.preset or info.preset or OFFICIAL_PRESET
+        return network, info
+    options.preset = options.preset or BUNDLED_PRESET
+    network, info = default_network(options.preset)
+    if not info.trained:
+        print(
+            f"No --weights given for preset {options.preset}: using untrained, reproducible weights. Only what is "
+            "learned online tracks; expect it to hold easy targets and no more.",
+            file=sys.stderr,
+        )
+    return network, info
 
 
 def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
@@ -41,17 +74,9 @@ def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
     Raises:
         ValueError: for options that cannot be met.
     """
-    config = changed(preset(options.preset), options.changes)
     device = choose_device(options.device)
-    if options.weights is None:
-        print(
-            "No --weights given: using untrained, reproducible weights. Only what is learned online tracks; "
-            "expect it to hold easy targets and no more.",
-            file=sys.stderr,
-        )
-        network, info = untrained_network()
-    else:
-        network, info = load_network(options.weights)
+    network, info = build_network(options)
+    config = changed(preset(options.preset), options.changes)
     return Tracker(network, config, device, PRECISIONS[options.precision], options.seed), info
 
 

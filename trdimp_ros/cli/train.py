@@ -16,6 +16,7 @@ from trdimp_ros.checkpoints.weights import save_network
 from trdimp_ros.media.drawing import write_image
 from trdimp_ros.models.compact import COMPACT_NETWORK
 from trdimp_ros.tracking import preset
+from trdimp_ros.training.clips import Clip
 from trdimp_ros.training.config import CompositionConfig, TrainingConfig
 from trdimp_ros.training.image_bank import load_image_bank, pack
 from trdimp_ros.training.pictures import sample_grid
@@ -65,7 +66,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     last: Step | None = None
     steps = trainer.run(until=lambda: time.monotonic() > end)
-    for last in tqdm(steps, total=config.steps, initial=trainer.step, unit="step", disable=None if rank() == 0 else True):
+    for last in tqdm(
+        steps, total=config.steps, initial=trainer.step, unit="step", disable=None if rank() == 0 else True
+    ):
         if recorder:
             recorder.after(last)
     if recorder:
@@ -85,7 +88,7 @@ class _Recorder:
     def __init__(self, options: argparse.Namespace, trainer: Trainer) -> None:
         self._options, self._trainer = options, trainer
         self._saved = time.monotonic()
-        self._clips = None
+        self._clips: list[Clip] = []
         self.validations: list[dict[str, float]] = []
         write_image(options.out / "samples.png", sample_grid(trainer.samples(trainer.step)))
 
@@ -109,9 +112,8 @@ class _Recorder:
         self._saved = time.monotonic()
 
     def _validate(self) -> None:
-        bank_file = self._options.data
-        if self._clips is None:
-            self._clips = validation_clips(load_image_bank(bank_file, "val"), self._options.validation_clips)
+        if not self._clips:
+            self._clips = validation_clips(load_image_bank(self._options.data, "val"), self._options.validation_clips)
         average = self._trainer.average
         device = next(average.parameters()).device
         result = validate(average, preset("compact"), self._clips, device)
@@ -140,9 +142,9 @@ def training_config(changes: list[str]) -> TrainingConfig:
     composition: dict[str, Any] = {}
     for change in changes:
         name, separator, text = change.partition("=")
-        kind, inner = TrainingConfig, values
-        if name.startswith("composition."):
-            kind, inner, name = CompositionConfig, composition, name.removeprefix("composition.")
+        nested = name.startswith("composition.")
+        name = name.removeprefix("composition.")
+        inner, kind = (composition, CompositionConfig) if nested else (values, TrainingConfig)
         types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
         if not separator or types.get(name) not in ("int", "float"):
             raise ValueError(f"--set needs NAME=VALUE with the name of a field of {kind.__name__}, got {change!r}")

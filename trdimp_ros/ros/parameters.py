@@ -8,6 +8,7 @@ from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 
+from trdimp_ros.checkpoints import BUNDLED_PRESET
 from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
 from trdimp_ros.tracking.config import parameter_info
 
@@ -45,8 +46,12 @@ class NodeParameter:
 
 
 NODE_PARAMETERS: dict[str, NodeParameter] = {
-    "preset": NodeParameter("trdimp", "Parameter set that tracker.* start from.", tuple(PRESETS)),
-    "model.weights": NodeParameter("", "Weights file, .safetensors or .pth.tar; empty: untrained weights."),
+    "preset": NodeParameter(BUNDLED_PRESET, "Parameter set that tracker.* start from.", tuple(PRESETS)),
+    "model.weights": NodeParameter(
+        "",
+        "Weights file, .safetensors or .pth.tar; empty: the bundled compact network for its preset, untrained weights "
+        "for the others.",
+    ),
     "model.device": NodeParameter("auto", "auto, cpu, cuda or cuda:N."),
     "model.precision": NodeParameter("float32", "Of backbone and attention.", ("float32", "float16", "bfloat16")),
     "autostart": NodeParameter(True, "Walk to active without a lifecycle manager; read at start-up."),

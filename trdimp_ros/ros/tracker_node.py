@@ -19,7 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2D
 
-from trdimp_ros.checkpoints import WeightsInfo, load_network, untrained_network
+from trdimp_ros.checkpoints import WeightsInfo, default_network, load_network
 from trdimp_ros.cli.options import PRECISIONS, choose_device
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.ros import parameters
@@ -125,7 +125,7 @@ class TrackerNode(LifecycleNode):
             self._adopt_preset()
             path = self.get_parameter("model.weights").value
             device = choose_device(self.get_parameter("model.device").value)
-            network, weights = load_network(Path(path).expanduser()) if path else untrained_network()
+            network, weights = load_network(Path(path).expanduser()) if path else default_network(self._preset)
             tracker = Tracker(network, self._config, device, PRECISIONS[self.get_parameter("model.precision").value])
             _warm_up(tracker)
         except (ValueError, OSError) as error:
@@ -138,7 +138,13 @@ class TrackerNode(LifecycleNode):
             self.get_logger().error(f"configure failed unexpectedly ({type(error).__name__}: {error})")
             return FAILURE
         if not weights.trained:
-            self.get_logger().warning("model.weights is empty: untrained weights, good for a demo only (see README.md)")
+            self.get_logger().warning(
+                f"preset {self._preset} without model.weights: untrained weights, good for a demo only (see README.md)"
+            )
+        elif weights.preset not in ("", self._preset):
+            self.get_logger().warning(
+                f"weights {weights.name} are meant for preset {weights.preset}, tracking with preset {self._preset}"
+            )
         self._weights, self._device = weights, device
         self._statistics = Statistics()
         self._queue = FrameQueue(self.get_parameter("frame_buffer").value)

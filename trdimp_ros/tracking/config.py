@@ -158,6 +158,13 @@ class TrackerConfig:
     hard_sample_threshold: float = parameter(
         0.0, "A lower confidence is treated like a frame with a distractor; 0 is off.", 0.0, 2.0
     )
+    clear_view_threshold: float = parameter(
+        0.0,
+        "A target that is lost takes back the size it had when its confidence was last above this: a box that shrank "
+        "as the target went behind something leaves too small a search area to see it return. 0 is off.",
+        0.0,
+        2.0,
+    )
     distractor_threshold: float = parameter(
         0.8, "A second peak above this share of the first makes the frame doubtful; raising it doubts less.", 0.0, 100.0
     )

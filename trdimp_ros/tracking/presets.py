@@ -43,6 +43,10 @@ PRESETS: dict[str, TrackerConfig] = {
         augmentation_rotations=(12.0, -12.0),
         augmentation_blurs=((2.0, 2.0),),
         train_skipping=10,
+        # From validation clips, see docs/model_card.md.
+        target_not_found_threshold=0.2,
+        uncertain_threshold=0.45,
+        clear_view_threshold=0.6,
     ),
     "trdimp_lasot": replace(_TRDIMP, transformer_skipping=0),
     "trsiam_lasot": replace(_TRSIAM, transformer_skipping=0),

@@ -46,6 +46,8 @@ class TargetState:
         size: Height and width.
         scale: Image pixels per pixel of the network input.
         base_size: Its size divided by the scale at initialisation.
+        clear_size: Size when the target was last seen clearly, see `TrackerConfig.clear_view_threshold`.
+        clear_scale: Scale of that frame.
         frame_number: 1 for the first frame.
     """
 
@@ -53,4 +55,6 @@ class TargetState:
     size: Pair
     scale: np.float32
     base_size: Pair
+    clear_size: Pair
+    clear_scale: np.float32
     frame_number: int = 1

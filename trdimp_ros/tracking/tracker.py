@@ -172,7 +172,7 @@ class Tracker:
         filters, maps = first_filter(network, decoded, learned.boxes, config.net_opt_iter)
         self.filter_memory.reset(decoded, maps)
         self._steps.set_target(filters, learned.modulation)
-        self.target = TargetState(position, size, scale, (size / scale).astype(np.float32))
+        self.target = TargetState(position, size, scale, (size / scale).astype(np.float32), size, scale)
 
     def track(self, image: NDArray[np.uint8]) -> TrackResult:
         """Find the target in the next image and learn from it; see `locate` and `learn`."""
@@ -202,6 +202,7 @@ class Tracker:
 
         target.frame_number += 1
         target.position, target.size, target.scale = decision.position, decision.size, decision.scale
+        self._remember_clear_view(target, decision)
         if decision.state != State.NOT_FOUND:
             self._jitter = None
         sample_position, sample_scale = sample_location(
@@ -314,6 +315,15 @@ class Tracker:
             }
         )
         return coordinates
+
+    def _remember_clear_view(self, target: TargetState, decision: FrameDecision) -> None:
+        """Keep the size of a target that is seen clearly; give it back to one that is lost."""
+        threshold = self._config.clear_view_threshold
+        if decision.state == State.NOT_FOUND:
+            if threshold:
+                target.size, target.scale = target.clear_size, target.clear_scale
+        elif decision.confidence > threshold:
+            target.clear_size, target.clear_scale = target.size, target.scale
 
     def _learned_box(self, located: _Located) -> Pair:
         """The target's box in the search area of the located frame."""

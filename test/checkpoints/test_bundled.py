@@ -1,0 +1,65 @@
+"""The weights that come with the package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from trdimp_ros.checkpoints import BUNDLED_PRESET, bundled_network, default_network, load_network
+from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS, save_network
+from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.models.compact import COMPACT_NETWORK
+from trdimp_ros.tracking import State, Tracker, preset
+from trdimp_ros.tracking.geometry import intersection_over_union
+
+
+def test_they_are_small_and_say_what_they_are():
+    network, info = bundled_network()
+    assert BUNDLED_WEIGHTS.stat().st_size <= 16e6
+    assert network.config == COMPACT_NETWORK
+    assert (info.preset, info.trained) == (BUNDLED_PRESET, True)
+    assert info.source
+    assert len(info.sha256) == len(info.source_sha256) == 64
+
+
+def test_they_are_the_default_of_their_preset_alone():
+    assert default_network(BUNDLED_PRESET)[1].trained
+    assert not default_network("trdimp")[1].trained
+
+
+def test_float16_storage_changes_weights_by_rounding_alone(tmp_path):
+    network = bundled_network()[0]
+    save_network(network, tmp_path / "half.safetensors", half=True)
+    again = load_network(tmp_path / "half.safetensors")[0]
+    for name, value in again.state_dict().items():
+        assert value.dtype == network.state_dict()[name].dtype
+        assert torch.equal(value, network.state_dict()[name])
+
+
+@pytest.fixture(scope="module")
+def tracked_scene():
+    scene = RenderedScene()
+    tracker = Tracker(bundled_network()[0], preset(BUNDLED_PRESET))
+    tracker.initialize(scene.frame(0), scene.box(0))
+    return scene, [tracker.track(scene.frame(index)) for index in range(1, len(scene))]
+
+
+def test_they_track_the_rendered_scene(tracked_scene):
+    scene, results = tracked_scene
+    overlaps = [
+        intersection_over_union(result.box, scene.box(index))
+        for index, result in enumerate(results, start=1)
+        if scene.visibility(index) >= 0.5
+    ]
+    assert np.mean(overlaps) >= 0.7
+
+
+def test_they_notice_when_the_target_is_gone(tracked_scene):
+    scene, results = tracked_scene
+    gone = [result for index, result in enumerate(results, start=1) if scene.visibility(index) == 0]
+    assert len(gone) > 20
+    assert np.mean([result.state == State.NOT_FOUND for result in gone]) >= 0.8
+    returned = results[159]
+    assert scene.visibility(160) == 1.0
+    assert returned.state == State.NORMAL
