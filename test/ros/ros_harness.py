@@ -36,6 +36,7 @@ TIMEOUT = 60.0
 _domains = itertools.count(1)
 
 TINY_PARAMETERS = {
+    "preset": "trdimp",  # what tiny_config() in tiny.py starts from
     "tracker.image_sample_size": 96,
     "tracker.target_not_found_threshold": -1.0,
     "tracker.distractor_threshold": 100.0,
@@ -146,6 +147,8 @@ class Client(Node):
         """Call a service and wait for the answer."""
         if name not in self.service_clients:
             self.service_clients[name] = self.create_client(kind, name)
+            self.spin_until(self.service_clients[name].service_is_ready, timeout)
+            self.spin_for(0.5)  # ready means that requests arrive; answers may still be lost until discovery is done
         client = self.service_clients[name]
         self.spin_until(client.service_is_ready, timeout)
         future = client.call_async(request)

@@ -56,6 +56,7 @@ def test_a_real_video_arrives_as_the_command_computes_it(system: System, tmp_pat
     settings = [
         word
         for name, value in TINY_PARAMETERS.items()
+        if name.startswith("tracker.")
         for word in ("--set", f"{name.removeprefix('tracker.')}={value}")
     ]
     truth = str(sequence / "groundtruth_rect.txt")
