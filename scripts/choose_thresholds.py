@@ -1,6 +1,6 @@
 """Which confidence means "lost"? Tracks validation clips with several thresholds and prints what each costs.
 
-    make run-script NAME=choose_thresholds ARGS="--data ../shared/training --weights out/network.safetensors"
+    .venv/bin/python scripts/choose_thresholds.py --data ../shared/training --weights run/network.safetensors
 
 The clips are synthetic, of images that were not trained on; in every other one the target leaves and returns.
 """
