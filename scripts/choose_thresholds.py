@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trdimp_ros.checkpoints import bundled_network, load_network
+from trdimp_ros.checkpoints import BUNDLED_PRESET, bundled_network, load_network
 from trdimp_ros.tracking import preset
 from trdimp_ros.training.image_bank import load_image_bank
 from trdimp_ros.training.validation import VISIBLE, validate, validation_clips
@@ -41,7 +41,7 @@ def main() -> None:
         flush=True,
     )
     for not_found, uncertain in itertools.product(options.not_found, options.uncertain):
-        config = replace(preset("compact"), target_not_found_threshold=not_found, uncertain_threshold=uncertain)
+        config = replace(preset(BUNDLED_PRESET), target_not_found_threshold=not_found, uncertain_threshold=uncertain)
         result = validate(network, config, clips, device)
         print(
             f"{not_found:>10.2f}{uncertain:>10.2f}{result.success:>9.3f}{result.separation:>7.3f}"

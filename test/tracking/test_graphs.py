@@ -7,6 +7,7 @@ import logging
 
 import pytest
 import torch
+from tiny import small_scene, tiny_tracker
 
 from trdimp_ros.tracking.graphs import GraphRunner
 
@@ -46,14 +47,19 @@ def test_first_eagerly_then_recorded_then_replayed(fake_cuda):
     assert len(fake_cuda) == 1
 
 
-def test_what_is_forgotten_is_recorded_anew(fake_cuda):
-    runner = GraphRunner(torch.device("cuda"))
-    for _ in range(3):
-        runner.run("a", int)
-    runner.forget()
-    for _ in range(3):
-        runner.run("a", int)
-    assert len(fake_cuda) == 2
+def test_a_stage_hook_is_never_called_while_recording(fake_cuda):
+    """A hook that waits for the device would end the recording. The steps are real, on the CPU; the graph is a fake."""
+    frames, boxes = small_scene()
+    tracker = tiny_tracker()
+    tracker._steps._runner = GraphRunner(torch.device("cuda"))
+    stages = []
+    tracker.stage = stages.append
+    tracker.initialize(frames[0], boxes[0])
+    for frame in frames[1:4]:
+        tracker.track(frame)
+    assert tracker.uses_graphs
+    assert fake_cuda
+    assert set(stages) <= {"upload", "decision", "template memory"}
 
 
 def test_a_failed_recording_falls_back_with_one_line(fake_cuda, monkeypatch, caplog):

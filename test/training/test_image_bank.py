@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 import torch
 
@@ -45,6 +47,13 @@ def test_a_packed_file_holds_the_same(toy_folder, toy_bank, tmp_path):
 def test_what_is_no_data_is_refused(tmp_path):
     with pytest.raises(ValueError, match="neither a folder with an index"):
         load_image_bank(tmp_path, "train")
+    (tmp_path / "index.csv").write_text("file,kind\n")
+    with pytest.raises(ValueError, match="lacks the columns category, mask, split"):
+        load_image_bank(tmp_path, "train")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("something", "else")
+    with pytest.raises(ValueError, match="not a packed file"):
+        load_image_bank(tmp_path / "other.zip", "train")
     (tmp_path / "index.csv").write_text("file,kind,split,mask,category\n")
     with pytest.raises(ValueError, match="holds no objects"):
         load_image_bank(tmp_path, "train")

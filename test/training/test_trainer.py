@@ -122,8 +122,18 @@ def test_a_bad_composition_is_refused():
         CompositionConfig(absent_share=2)
 
 
-def test_the_configuration_survives_json():
-    assert TrainingConfig.from_json(TOY.to_json()) == TOY
+def test_a_damaged_or_foreign_checkpoint_is_refused(toy_bank, tmp_path):
+    trainer, path = Trainer(TINY_NETWORK, TOY, toy_bank), tmp_path / "checkpoint.pt"
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="not a checkpoint of a training, or damaged"):
+        trainer.resume(path)
+    trainer.save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="not a checkpoint of a training, or damaged"):
+        trainer.resume(path)
+    Trainer(replace(TINY_NETWORK, key_channels=4), TOY, toy_bank).save(path)
+    with pytest.raises(ValueError, match="is of another network"):
+        trainer.resume(path)
 
 
 def test_a_batch_too_small_for_batch_norms_is_refused(toy_bank):

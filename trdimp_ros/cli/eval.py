@@ -70,8 +70,7 @@ def _trackers(options: argparse.Namespace) -> dict[str, Callable[[], Competitor]
     """Builders by name; each is tried once, so that a wrong name fails before anything runs."""
     trackers: dict[str, Callable[[], Competitor]] = {}
     if not options.trackers:
-        tracker, info = build_tracker(options)
-        del tracker
+        _, info = build_tracker(options)
         return {options.preset if info.trained else f"{options.preset} untrained": partial(_own_tracker, options)}
     for word in options.trackers.split(","):
         name, *models = word.strip().split(":")

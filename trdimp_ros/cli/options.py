@@ -20,6 +20,11 @@ OFFICIAL_PRESET = "trdimp"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def add_changes_argument(parser: argparse.ArgumentParser, text: str) -> None:
+    """The option --set NAME=VALUE, which may be repeated."""
+    parser.add_argument("--set", dest="changes", metavar="NAME=VALUE", action="append", default=[], help=text)
+
+
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that decide which tracker runs."""
     parser.add_argument(
@@ -27,14 +32,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(PRESETS),
         help=f"parameter set; default: what the weights are meant for, {BUNDLED_PRESET} for the bundled ones",
     )
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="change one parameter of the preset; may be repeated",
-    )
+    add_changes_argument(parser, "change one parameter of the preset; may be repeated")
     parser.add_argument(
         "--weights",
         type=Path,

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from trdimp_ros.checkpoints import BUNDLED_PRESET
 from trdimp_ros.checkpoints.weights import save_network
+from trdimp_ros.cli.options import add_changes_argument
 from trdimp_ros.media.drawing import write_image
 from trdimp_ros.models.compact import COMPACT_NETWORK
 from trdimp_ros.tracking import preset
@@ -33,13 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with an index.csv, or a packed file")
     parser.add_argument("--pack", type=Path, metavar="FILE", help="only write the data as one small file")
     parser.add_argument("--out", type=Path, default=Path("training"), help="checkpoint, log, pictures (%(default)s)")
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="change one field of TrainingConfig, or of its composition: composition.side=192; may be repeated",
+    add_changes_argument(
+        parser, "change one field of TrainingConfig, or of its composition: composition.side=192; may be repeated"
     )
     parser.add_argument("--precision", choices=list(PRECISIONS), default="bfloat16", help="(%(default)s)")
     parser.add_argument("--minutes", type=float, help="save and stop after this time; the same command goes on")
@@ -116,7 +113,7 @@ class _Recorder:
             self._clips = validation_clips(load_image_bank(self._options.data, "val"), self._options.validation_clips)
         average = self._trainer.average
         device = next(average.parameters()).device
-        result = validate(average, preset("compact"), self._clips, device)
+        result = validate(average, preset(BUNDLED_PRESET), self._clips, device)
         row = {"step": self._trainer.step, "success": result.success, "separation": result.separation}
         self.validations.append(row)
         _append(self._options.out / "validation.csv", row)

@@ -60,8 +60,13 @@ class OpenCVTracker:
         self._box = Box(0, 0, 1, 1)
 
     def initialize(self, frame: Frame, box: Box) -> None:
-        self._tracker = self._create()
-        self._tracker.init(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), tuple(round(value) for value in box))
+        try:
+            self._tracker = self._create()
+            self._tracker.init(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), tuple(round(value) for value in box))
+        except cv2.error as error:
+            raise ValueError(
+                f"OpenCV refuses this tracker, its model files or the box {tuple(box)}: {error}"
+            ) from error
         self._box = box
 
     def track(self, frame: Frame) -> Answer:

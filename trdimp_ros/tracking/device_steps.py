@@ -16,7 +16,7 @@ from trdimp_ros.models.target_filter import score_size
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.frame_exchange import CropUpload, FrameNumbers, NumberUpload, number_shapes
-from trdimp_ros.tracking.frame_pass import FrameOutput, StageHook, TargetModel, locate_frame
+from trdimp_ros.tracking.frame_pass import FrameOutput, StageHook, TargetModel, locate_frame, no_stage
 from trdimp_ros.tracking.graphs import GraphRunner
 from trdimp_ros.tracking.localization import hann_window
 from trdimp_ros.tracking.template_memory import TemplateMemory
@@ -92,7 +92,8 @@ class DeviceSteps:
             self.model.scorer.set_modulation(modulation)
 
     def locate(self, stage: StageHook) -> FrameOutput:
-        """Find the target in the uploaded search areas."""
+        """Find the target in the uploaded search areas; stages are told only where nothing is recorded."""
+        stage = self._unless_recorded(stage)
         numbers = FrameNumbers(**self.numbers.tensors)
         config = self._config
         # What of the parameters that may change shapes the computation and not only its numbers.
@@ -115,11 +116,16 @@ class DeviceSteps:
 
     def learn_sample(self, iterations: int, stage: StageHook) -> None:
         """Store the located frame in the filter memory and improve the filter by this many steps."""
+        stage = self._unless_recorded(stage)
         self._runner.run(("sample", iterations, self._variant), lambda: self._learn_sample(iterations, stage))
 
     def learn_template(self) -> None:
         """Store the located frame in the template memory."""
         self._runner.run(("template", self._variant), self._learn_template)
+
+    def _unless_recorded(self, stage: StageHook) -> StageHook:
+        """A hook may wait for the device, which a recording does not bear, and a replay would not call it."""
+        return no_stage if self._runner.enabled else stage
 
     def _learn_sample(self, iterations: int, stage: StageHook) -> None:
         assert self._output is not None

@@ -30,6 +30,10 @@ CENTER_OUTSIDE = 0.3
 """The target's centre may leave the image by this share of its size."""
 
 
+def no_stage(name: str) -> None:
+    """The stage hook of a tracker that is not measured."""
+
+
 @dataclass
 class TargetModel:
     """What the tracker has learned of a target, on the device.

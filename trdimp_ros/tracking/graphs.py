@@ -53,11 +53,6 @@ class GraphRunner:
             return function()
         return self._record(key, function)
 
-    def forget(self) -> None:
-        """Drop all recordings, because tensors have moved."""
-        self._seen.clear()
-        self._recorded.clear()
-
     def _record(self, key: Hashable, function: Callable[[], Result]) -> Result:
         graph = torch.cuda.CUDAGraph()
         try:

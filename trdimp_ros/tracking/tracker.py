@@ -18,7 +18,7 @@ from trdimp_ros.tracking.device_steps import DeviceSteps
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.first_frame import first_filter, learn_first_frame, look_at_first_frame
 from trdimp_ros.tracking.frame_exchange import FrameDecision, config_numbers
-from trdimp_ros.tracking.frame_pass import StageHook
+from trdimp_ros.tracking.frame_pass import StageHook, no_stage
 from trdimp_ros.tracking.geometry import (
     Box,
     Pair,
@@ -45,10 +45,6 @@ class _Located:
     decision: FrameDecision
     sample_position: Pair
     sample_scale: float
-
-
-def _no_stage(name: str) -> None:
-    """The stage hook of a tracker that is not measured."""
 
 
 class Tracker:
@@ -85,7 +81,7 @@ class Tracker:
         self._dtype = dtype
         self._network = prepare_for_inference(network, self._device, dtype)
         self.random = RandomSource(seed)
-        self.stage: StageHook = _no_stage
+        self.stage: StageHook = no_stage
         self.target: TargetState | None = None
         self._steps = DeviceSteps(self._network, self._config, self._device, dtype, graphs)
         self._located: _Located | None = None

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from trdimp_ros.training.compositing import covered_box, make_pose, paint, render
 from trdimp_ros.training.config import CompositionConfig
+from trdimp_ros.training.cutouts import Cutouts, smooth_noise
 from trdimp_ros.training.degradation import add_noise, blur, change_light, compress, uniform
 from trdimp_ros.training.image_bank import ImageBank
-from trdimp_ros.training.samples import Cutouts, smooth_noise
 
 CLIP_SIZE = (240, 320)
 """Height and width of the images."""

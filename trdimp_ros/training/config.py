@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -125,9 +124,3 @@ class TrainingConfig:
     def to_json(self) -> str:
         """The configuration as one line of JSON."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> TrainingConfig:
-        """Inverse of `to_json`."""
-        values: dict[str, Any] = json.loads(text)
-        return cls(composition=CompositionConfig(**values.pop("composition")), **values)

@@ -31,6 +31,9 @@ OBJECT_SIDE = 96
 SCENE_SIDE = 256
 """The same for backgrounds and clip frames."""
 
+COLUMNS = {"file", "kind", "split", "mask", "category"}
+"""Of the index that are read."""
+
 _MARGIN = 0.04
 """Room round an object's mask, as a share of its size, so that its soft edge is kept."""
 
@@ -131,7 +134,13 @@ def _images(path: Path) -> Iterator[_Image]:
 
 
 def _folder_images(folder: Path) -> Iterator[_Image]:
-    for row in csv.DictReader((folder / "index.csv").open(newline="")):
+    rows = csv.DictReader((folder / "index.csv").open(newline=""))
+    missing = COLUMNS - set(rows.fieldnames or ())
+    if missing:
+        raise ValueError(
+            f"{folder / 'index.csv'}: lacks the columns {', '.join(sorted(missing))}; see docs/training.md"
+        )
+    for row in rows:
         kind = row["kind"].removesuffix("_frame")
         rgb = read_image(folder / row["file"])
         mask = read_image(folder / row["mask"])[..., 0] if row["mask"] else np.zeros(rgb.shape[:2], np.uint8)
@@ -148,6 +157,8 @@ def _folder_images(folder: Path) -> Iterator[_Image]:
 
 def _packed_images(file: Path) -> Iterator[_Image]:
     with zipfile.ZipFile(file) as archive:
+        if "index.json" not in archive.namelist():
+            raise ValueError(f"{file}: not a packed file; make one with trdimp train --data FOLDER --pack {file}")
         index = json.load(io.BytesIO(archive.read("index.json")))
         for number, entry in enumerate(index):
             rgb = _decode(archive.read(f"{number}.jpg"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -196,11 +197,14 @@ class Trainer:
         """Go on from a saved state.
 
         Raises:
-            ValueError: if it is of another network.
+            ValueError: if it is damaged, or of another network.
         """
-        state: dict[str, Any] = torch.load(path, map_location=self._bank.device, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self._bank.device, weights_only=True)
+        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+            raise ValueError(f"{path}: not a checkpoint of a training, or damaged; delete it to start anew") from error
         if state["network_config"] != self._network.config.to_json():
-            raise ValueError(f"{path}: is of another network: {state['network_config']}")
+            raise ValueError(f"{path}: is of another network; give another --out. It holds {state['network_config']}")
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])

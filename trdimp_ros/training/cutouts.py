@@ -1,0 +1,89 @@
+"""Cut-out objects that bend, turn and change their shape from frame to frame."""
+
+from __future__ import annotations
+
+import torch
+
+from trdimp_ros.training.compositing import Pose, make_pose, warp_elastically
+from trdimp_ros.training.config import CompositionConfig
+from trdimp_ros.training.degradation import change_light, uniform
+from trdimp_ros.training.image_bank import ImageBank
+
+
+def smooth_noise(generator: torch.Generator, smoothing: int, *shape: int) -> torch.Tensor:
+    """Normal random numbers whose neighbours along the first dimension resemble each other.
+
+    Args:
+        generator: Of the numbers.
+        smoothing: Over how many entries; 1: independent.
+        shape: Of the result.
+    """
+    if smoothing <= 1:
+        return torch.randn(*shape, generator=generator, device=generator.device)
+    reach = 2 * smoothing
+    noise = torch.randn(shape[0] + 2 * reach, *shape[1:], generator=generator, device=generator.device)
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=noise.device) / smoothing) ** 2)
+    windows = noise.unfold(0, 2 * reach + 1, 1)  # (shape[0], ..., taps)
+    return (windows * taps).sum(dim=-1) / taps.square().sum().sqrt()
+
+
+class Cutouts:
+    """Objects as textures for I*S frames, bent and turned differently in each frame.
+
+    Attributes:
+        textures: (I*S, 4, h, w) 0..1.
+        aspect: (I*S,) width / height.
+        index: (S,) which objects of the bank they are.
+    """
+
+    def __init__(self, textures: torch.Tensor, aspect: torch.Tensor, index: torch.Tensor, turns: torch.Tensor) -> None:
+        self.textures, self.aspect, self.index, self._turns = textures, aspect, index, turns
+
+    @classmethod
+    def draw(
+        cls,
+        bank: ImageBank,
+        config: CompositionConfig,
+        frames: int,
+        batch: int,
+        generator: torch.Generator,
+        index: torch.Tensor | None = None,
+        smoothing: int = 1,
+    ) -> Cutouts:
+        """Choose objects and how they change from frame to frame.
+
+        Args:
+            bank: Of the objects.
+            config: How much they change.
+            frames: I.
+            batch: S.
+            generator: Of the random numbers.
+            index: (S,) which objects; None: any.
+            smoothing: Frames over which changes are smooth, for clips; 1: every frame by itself.
+        """
+        if index is None:
+            index = torch.randint(len(bank.objects), (batch,), generator=generator, device=bank.device)
+        textures = bank.objects[index].float() / 255
+        strength = uniform(generator, 0, 0.6, batch)
+        rgb = change_light(textures[:, :3], strength, generator).clamp(0, 1)
+        textures = torch.cat([rgb, textures[:, 3:]], dim=1).repeat(frames, 1, 1, 1)
+
+        def normal(*shape: int) -> torch.Tensor:
+            return smooth_noise(generator, smoothing, *shape)
+
+        bend = uniform(generator, 0, config.elasticity, 1, batch, 1, 1, 1) * normal(frames, batch, 2, 4, 4)
+        textures = warp_elastically(textures, bend.flatten(0, 1))
+        sizes = bank.object_sizes[index]
+        spread = uniform(generator, 0, config.aspect_change, batch)
+        log_aspect = (sizes[:, 0] / sizes[:, 1]).log() + spread * normal(frames, batch)
+        amount = uniform(generator, 0, config.rotation, batch)
+        rotation = amount * normal(frames, batch) + amount * uniform(generator, -1, 1, batch)
+        shear = 0.5 * config.aspect_change * normal(frames, batch)
+        mirrored = (uniform(generator, 0, 1, batch) < 0.5).expand(frames, batch)
+        turns = torch.stack([rotation, shear, mirrored.float()], dim=-1).flatten(0, 1)
+        return cls(textures, log_aspect.flatten().clamp(-1.8, 1.8).exp(), index, turns)
+
+    def pose(self, center: torch.Tensor, extent: torch.Tensor) -> Pose:
+        """Where they lie, given centres (I*S, 2) and widths and heights (I*S, 2) in pixels."""
+        rotation, shear, mirrored = self._turns.unbind(1)
+        return make_pose(center, extent, rotation, shear, mirrored > 0.5)
