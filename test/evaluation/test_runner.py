@@ -119,7 +119,7 @@ def test_plots_are_drawn(folder, tmp_path):
     ("name", "models", "message"),
     [
         ("nano", [], "needs 2 model files"),
-        ("vit", [Path("/no/such.onnx")], "there is no /no/such.onnx"),
+        ("vit", [Path("/no/such.onnx")], "no such model file: /no/such.onnx"),
         ("kcf", [Path("x")], "needs 0 model files"),
     ],
 )

@@ -89,11 +89,10 @@ def opencv_tracker(name: str, models: list[Path]) -> OpenCVTracker:
     """
     needed = {"nano": 2, "vit": 1}.get(name, 0)
     missing = [str(path) for path in models if not path.is_file()]
-    if len(models) != needed or missing:
-        raise ValueError(
-            f"tracker {name} needs {needed} model files ({name}:FILE...), got {[str(path) for path in models]}"
-            + (f"; there is no {', '.join(missing)}" if missing else "")
-        )
+    if len(models) != needed:
+        raise ValueError(f"tracker {name} needs {needed} model files, written {name}:FILE..., got {len(models)}")
+    if missing:
+        raise ValueError(f"tracker {name}: no such model file: {', '.join(missing)}")
     if name in ("nano", "vit"):
         kind = "Nano" if name == "nano" else "Vit"
         parameters = getattr(cv2, f"Tracker{kind}_Params")()

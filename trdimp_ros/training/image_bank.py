@@ -114,8 +114,9 @@ def pack(folder: Path, file: Path) -> int:
         ValueError: if the folder has no index.
     """
     index: list[dict[str, Any]] = []
+    images = _images(folder)  # refuses what is no data before a file is made
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for number, image in enumerate(_images(folder)):
+        for number, image in enumerate(images):
             index.append({"kind": image.kind, "split": image.split, "group": image.group, "size": image.size})
             bgr = cv2.cvtColor(image.pixels[..., :3], cv2.COLOR_RGB2BGR)
             archive.writestr(f"{number}.jpg", cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
