@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from trdimp_ros.checkpoints import default_network
 from trdimp_ros.cli.bench import UnitClock, measure
 from trdimp_ros.media.scene import RenderedScene
-from trdimp_ros.tracking import Tracker, preset
+from trdimp_ros.tracking import MultiTracker, preset
 
 PRESETS = ("trdimp", "trsiam", "trdimp_vot", "compact")
 MODES = (("float32", torch.float32, False), ("float32", torch.float32, True), ("float16", torch.float16, True))
@@ -42,9 +42,10 @@ def main() -> None:
         network, _ = default_network(name)
         base = 0.0
         for precision, dtype, graphs in MODES:
-            tracker = Tracker(network, preset(name), device, dtype, graphs=graphs)
+            tracker = MultiTracker(network, preset(name), 1, device, dtype, graphs=graphs)
             frames = options.frames if graphs else max(options.frames // 10, 20)
-            report = measure(tracker, scene.frame(0), scene.box(0), frames, UnitClock(network, device), progress=False)
+            unit = UnitClock(network, device)
+            report = measure(tracker, scene.frame(0), scene.box(0), frames, unit=unit, progress=False)
             locate, learn = report["locate"], report["learn"]["per_frame_ms"]
             total = locate["median_ms"] + learn
             base = base or total

@@ -14,7 +14,15 @@ from golden_set import skip_in_small_set
 from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.tracking import State, TrackerConfig
 from trdimp_ros.tracking.cropping import sample_patch
-from trdimp_ros.tracking.frame_exchange import FrameDecision, FrameNumbers, NumberUpload, config_numbers, number_shapes
+from trdimp_ros.tracking.frame_exchange import (
+    PARAMETER_SHAPES,
+    FrameDecision,
+    FrameNumbers,
+    NumberUpload,
+    ParameterNumbers,
+    number_shapes,
+    parameter_values,
+)
 from trdimp_ros.tracking.frame_pass import _follow_scale, refine_frame
 from trdimp_ros.tracking.localization import Localization, Rule
 from trdimp_ros.tracking.refinement import ascend
@@ -26,22 +34,28 @@ def scorer_and_features(golden):
     regressor = golden.network.bb_regressor
     layers = golden["iounet/layer2"], golden["iounet/layer3"]
     modulation = regressor.modulation(*layers, golden["iounet/ref_box"])
-    return BoxScorer(regressor, (modulation[0][0], modulation[1][0])), regressor.search_features(*layers)
+    scorer = BoxScorer(regressor)
+    scorer.set_modulation(0, (modulation[0][0], modulation[1][0]))
+    return scorer, regressor.search_features(*layers)
 
 
 def found(state: State, displacement: torch.Tensor) -> Localization:
-    number = torch.tensor(int(state))
-    return Localization(
-        torch.tensor(int(Rule.NORMAL)), number, torch.tensor(0), displacement, torch.zeros(23, 23), torch.tensor(1.0)
-    )
+    rule, number = torch.tensor([int(Rule.NORMAL)]), torch.tensor([int(state)])
+    scores = torch.zeros(1, 23, 23)
+    return Localization(rule, number, torch.tensor([0]), displacement.view(1, 2), scores, torch.ones(1))
+
+
+def parameter_numbers(config: TrackerConfig) -> ParameterNumbers:
+    upload = NumberUpload(PARAMETER_SHAPES, torch.device("cpu"))
+    upload.fill(parameter_values(config))
+    return ParameterNumbers(**upload.tensors)
 
 
 def frame_numbers(config: TrackerConfig, **values) -> FrameNumbers:
     defaults = {"image_size": [10000, 10000], "scale_bounds": [0.01, 100], "base_size": [1, 1], "scale": [1.2]}
-    shapes = number_shapes(1, config.image_sample_size, config.num_init_random_boxes)
-    given = {name: np.zeros(shape) for name, shape in shapes.items()} | defaults | values | config_numbers(config)
+    shapes = number_shapes(1, 1, config.image_sample_size, config.num_init_random_boxes)
     upload = NumberUpload(shapes, torch.device("cpu"))
-    upload.send(given)
+    upload.fill({name: np.zeros(shape) for name, shape in shapes.items()} | defaults | values)
     return FrameNumbers(**upload.tensors)
 
 
@@ -65,13 +79,13 @@ def test_golden_ascent(golden, scorer_and_features):
             boxes, scores = ascend(
                 scorer,
                 features,
-                golden["iounet/proposals"],
+                golden["iounet/proposals"].view(1, -1, 4),
                 config,
                 torch.tensor([position, position, size, size]),
                 torch.tensor(float(steps[3])),
             )
-            golden.check(key, boxes)
-            golden.check(f"iounet/opt_{run}/iou_{iterations}", scores)
+            golden.check(key, boxes[0])
+            golden.check(f"iounet/opt_{run}/iou_{iterations}", scores[0])
 
 
 def test_golden_refined_box(golden, scorer_and_features):
@@ -103,9 +117,10 @@ def test_golden_refined_box(golden, scorer_and_features):
                 sample_scales=golden["refine/sample_scale"],
                 uniform=golden["refine/uniform"][: config.num_init_random_boxes],
             ),
+            parameter_numbers(config),
             config,
         )
-        decision = FrameDecision.from_packed(packed.numpy())
+        decision = FrameDecision.from_packed(packed[0].numpy())
         untouched = expected[5] == -1
         remembered = expected[:2] if untouched else expected[5:]
         actual = np.concatenate([decision.learn_position, decision.size, [decision.scale], decision.position])
@@ -131,7 +146,7 @@ def test_golden_update_of_position_and_scale(golden):
             sample_scales=[1.2 if scale is None else scale],
         )
         decision = FrameDecision.from_packed(
-            _follow_scale(found(State.NORMAL, torch.tensor(position, dtype=torch.float32)), scalars).numpy()
+            _follow_scale(found(State.NORMAL, torch.tensor(position, dtype=torch.float32)), scalars)[0].numpy()
         )
         rows.append(np.concatenate([decision.position, decision.size, [decision.scale]]))
     golden.check("geometry/update_state", np.stack(rows))

@@ -119,55 +119,51 @@ def test_golden_localization(golden):
         inputs = [golden[f"{group}/{name}"] for name in ("scores", "sample_pos", "sample_scale", "pos", "target_sz")]
         windowed = parameters.get("window_output") and parameters.get("perform_hn_without_windowing")
         window = hann_window(inputs[0].shape[-2:], torch.device("cpu")) if windowed else None
-        results = [
-            localize(*case, thresholds_of(parameters), parameters["image_sample_size"], 4, window)
-            for case in zip(*inputs, strict=True)
-        ]
-        golden.check(f"{group}/branch", torch.stack([result.rule for result in results]))
-        golden.check(f"{group}/flag", torch.stack([result.state for result in results]))
-        golden.check(f"{group}/scale_ind", torch.stack([result.scale_index for result in results]))
-        golden.check(f"{group}/translation", torch.stack([result.displacement for result in results]))
+        # All cases at once, as if they were targets.
+        result = localize(*inputs, thresholds_of(parameters), parameters["image_sample_size"], 4, window)
+        golden.check(f"{group}/branch", result.rule)
+        golden.check(f"{group}/flag", result.state)
+        golden.check(f"{group}/scale_ind", result.scale_index)
+        golden.check(f"{group}/translation", result.displacement)
 
 
 def test_golden_localization_of_equal_peaks(golden):
     parameters = golden.json("localize/trdimp/params")
-    position = torch.tensor([120.0, 130.0])
-    results = [
-        localize(
-            scores,
-            position[None],
-            torch.ones(1),
-            position,
-            torch.tensor([80 / 2.2, 144 / 2.2]),
-            thresholds_of(parameters),
-            352,
-            4,
-        )
-        for scores in golden["localize/ties/scores"]
-    ]
-    golden.check("localize/ties/branch", torch.stack([result.rule for result in results]))
-    golden.check("localize/ties/flag", torch.stack([result.state for result in results]))
-    golden.check("localize/ties/translation", torch.stack([result.displacement for result in results]))
+    scores = golden["localize/ties/scores"]
+    count = len(scores)
+    position = torch.tensor([120.0, 130.0]).expand(count, 2)
+    result = localize(
+        scores,
+        position[:, None],
+        torch.ones(count, 1),
+        position,
+        torch.tensor([80 / 2.2, 144 / 2.2]).expand(count, 2),
+        thresholds_of(parameters),
+        352,
+        4,
+    )
+    golden.check("localize/ties/branch", result.rule)
+    golden.check("localize/ties/flag", result.state)
+    golden.check("localize/ties/translation", result.displacement)
 
 
 def test_golden_plain_localization(golden):
     parameters = golden.json("localize/trdimp/params")
-    results = [
-        localize(
-            scores,
-            torch.zeros(3, 2),
-            torch.tensor([1.0, 1.1, 0.9]),
-            torch.zeros(2),
-            torch.ones(2),
-            thresholds_of(parameters),
-            352,
-            4,
-            advanced=False,
-        )
-        for scores in golden["localize/plain/scores"]
-    ]
-    golden.check("localize/plain/translation", torch.stack([result.displacement for result in results]))
-    golden.check("localize/plain/scale_ind", torch.stack([result.scale_index for result in results]))
+    scores = golden["localize/plain/scores"]
+    count = len(scores)
+    result = localize(
+        scores,
+        torch.zeros(count, 3, 2),
+        torch.tensor([1.0, 1.1, 0.9]).expand(count, 3),
+        torch.zeros(count, 2),
+        torch.ones(count, 2),
+        thresholds_of(parameters),
+        352,
+        4,
+        advanced=False,
+    )
+    golden.check("localize/plain/translation", result.displacement)
+    golden.check("localize/plain/scale_ind", result.scale_index)
 
 
 def test_golden_window(golden):

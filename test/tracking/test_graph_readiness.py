@@ -8,7 +8,8 @@ import torch
 from tiny import small_scene, tiny_config, tiny_network
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trdimp_ros.tracking import State, Tracker, preset
+from trdimp_ros.tracking import MultiTracker, State, Tracker, preset
+from trdimp_ros.tracking.device_steps import DeviceSteps
 
 FRAMES, BOXES = small_scene()
 
@@ -51,10 +52,14 @@ def start(**changes) -> Tracker:
     return tracker
 
 
-def locate_calls(tracker: Tracker, frame) -> list[tuple]:
-    steps, calls = tracker._steps, []
+def steps_of(tracker: Tracker | MultiTracker) -> DeviceSteps:
+    return (tracker._targets if isinstance(tracker, Tracker) else tracker)._steps
+
+
+def locate_calls(tracker: Tracker | MultiTracker, frame) -> list[tuple]:
+    steps, calls = steps_of(tracker), []
     original = steps.locate
-    steps.locate = lambda stage: calls.append(recorded(lambda: calls.append(original(stage)))) or calls.pop(0)
+    steps.locate = lambda *given: calls.append(recorded(lambda: calls.append(original(*given)))) or calls.pop(0)
     try:
         tracker.locate(frame)
     finally:
@@ -90,40 +95,41 @@ def test_locating_makes_the_same_calls_in_every_state():
     for changes in ({"target_not_found_threshold": 2.0}, {"uncertain_threshold": 2.0}, {"hard_sample_threshold": 2.0}):
         tracker.config = tiny_config(**changes)
         assert locate_calls(tracker, FRAMES[2]) == usual
-        states.add(tracker._located.decision.state)
+        states.add(tracker._targets._tracked[0].located.decision.state)
     assert states == {State.NOT_FOUND, State.UNCERTAIN, State.HARD_NEGATIVE}
 
 
 def test_nothing_waits_for_the_host():
     tracker = start()
-    steps = tracker._steps
+    steps = steps_of(tracker)
     calls = locate_calls(tracker, FRAMES[2])
-    calls += recorded(lambda: steps.learn_sample(2, tracker.stage))
-    calls += recorded(steps.learn_template)
+    calls += recorded(lambda: steps.learn_sample(0, 2, tracker.stage))
+    calls += recorded(lambda: steps.learn_template(0))
     assert not WAITS_FOR_THE_HOST & {call[0] for call in calls}
 
 
 def test_learning_makes_the_same_calls_in_any_slot():
     tracker = start()
-    steps = tracker._steps
+    steps = steps_of(tracker)
     seen = []
     for slot in (0, 7, 16):
-        steps.lesson.send(
+        steps.lessons.fill(
             {"box": [30, 30, 20, 20], "slot": [slot], "sample_weights": torch.rand(50), "template_slot": [slot]}
         )
-        seen.append((recorded(lambda: steps.learn_sample(1, tracker.stage)), recorded(steps.learn_template)))
+        sample = recorded(lambda: steps.learn_sample(0, 1, tracker.stage))
+        seen.append((sample, recorded(lambda: steps.learn_template(0))))
     assert seen[0] == seen[1] == seen[2]
 
 
 def test_buffers_stay_where_they_are_even_for_a_new_target():
     tracker = start(train_skipping=2, transformer_skipping=1)
-    steps = tracker._steps
+    steps = steps_of(tracker)
 
     def places() -> list[int]:
-        encoded, memory = steps.model.memory, steps.filter_memory
-        tensors = [*steps.numbers.tensors.values(), *steps.lesson.tensors.values(), steps.crops.pixels]
-        tensors += [steps.model.filters, encoded.keys, encoded.values, memory.features, memory.sample_weights]
-        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, *steps.model.scorer._weights]]
+        models, memory = steps.models, steps.memories(0).samples
+        tensors = [*steps.numbers.tensors.values(), *steps.lessons.tensors.values(), steps.crops.pixels]
+        tensors += [models.filters, models.memory.keys, models.memory.values, memory.features, memory.sample_weights]
+        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, *models.scorer._weights]]
 
     before = places()
     for frame in FRAMES[2:]:
@@ -131,6 +137,17 @@ def test_buffers_stay_where_they_are_even_for_a_new_target():
     tracker.initialize(FRAMES[0], BOXES[0])
     tracker.track(FRAMES[1])
     assert places() == before
+
+
+def test_several_targets_make_the_same_calls_wherever_they_are():
+    tracker = MultiTracker(tiny_network(), tiny_config(), max_targets=3)
+    for number in range(3):
+        tracker.add(number, FRAMES[0], BOXES[0])
+    tracker.track(FRAMES[1])
+    usual = locate_calls(tracker, FRAMES[2])
+    tracker.target(1).position[:] = 0, 150
+    assert locate_calls(tracker, FRAMES[3]) == usual
+    assert not WAITS_FOR_THE_HOST & {call[0] for call in usual}
 
 
 def test_every_preset_is_ready():

@@ -51,7 +51,7 @@ def test_a_stage_hook_is_never_called_while_recording(fake_cuda):
     """A hook that waits for the device would end the recording. The steps are real, on the CPU; the graph is a fake."""
     frames, boxes = small_scene()
     tracker = tiny_tracker()
-    tracker._steps._runner = GraphRunner(torch.device("cuda"))
+    tracker._targets._steps._runner = GraphRunner(torch.device("cuda"))
     stages = []
     tracker.stage = stages.append
     tracker.initialize(frames[0], boxes[0])

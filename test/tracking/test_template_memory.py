@@ -7,7 +7,7 @@ import torch
 
 from trdimp_ros.models.transformer import Transformer
 from trdimp_ros.tracking import template_memory
-from trdimp_ros.tracking.template_memory import TemplateMemory
+from trdimp_ros.tracking.template_memory import TemplateMemory, encoded_memory
 
 TOKENS, CHANNELS, KEYS = 9, 16, 8
 
@@ -15,7 +15,8 @@ TOKENS, CHANNELS, KEYS = 9, 16, 8
 def make_memory(capacity: int, dtype: torch.dtype = torch.float32) -> TemplateMemory:
     torch.manual_seed(0)
     transformer = Transformer(CHANNELS, KEYS, scale=0.1).to(dtype)
-    return TemplateMemory(transformer, capacity, TOKENS, CHANNELS, KEYS, torch.device("cpu"), dtype)
+    encoded = encoded_memory(1, capacity, TOKENS, transformer, torch.device("cpu"), dtype)
+    return TemplateMemory(transformer, encoded, capacity)
 
 
 def random_frame(number: int, count: int = 1, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,3 +62,16 @@ def test_the_last_view_leaves_first_then_the_oldest_frame():
         for wanted in expected:
             assert any(torch.equal(wanted, frame) for frame in stored)
     assert len(memory) == 4
+
+
+def test_a_copy_goes_on_by_itself():
+    original, copy = make_memory(4), make_memory(4)
+    original.reset(*random_frame(0, count=3))
+    original.insert(*random_frame(1))
+    copy.copy_from(original)
+    for memory in (original, copy):
+        memory.insert(*random_frame(2))
+        memory.insert(*random_frame(3))
+    assert torch.equal(original.encoded.values, copy.encoded.values)
+    original.insert(*random_frame(4))
+    assert not torch.equal(original.encoded.values, copy.encoded.values)

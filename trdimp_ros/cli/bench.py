@@ -18,7 +18,7 @@ from trdimp_ros.cli.options import PRECISIONS, add_tracker_arguments, build_netw
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.tracking import Box, State, TargetState, Tracker, preset
+from trdimp_ros.tracking import Box, MultiTracker, State, TargetState, preset
 from trdimp_ros.tracking.frame_pass import no_stage
 
 UNIT_SIZE = 352
@@ -28,6 +28,7 @@ UNIT_SIZE = 352
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tracker_arguments(parser)
     parser.add_argument("--frames", type=int, default=100, help="measured frames, at least 20 (%(default)s)")
+    parser.add_argument("--targets", type=int, default=1, help="tracked at once (%(default)s)")
     parser.add_argument("--eager", action="store_true", help="on a GPU: without CUDA graphs, so that stages are timed")
     parser.add_argument("--width", type=int, default=640, help="of the image (%(default)s)")
     parser.add_argument("--height", type=int, default=480, help="of the image (%(default)s)")
@@ -68,9 +69,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     network, info = build_network(options)
     config = changed(preset(options.preset), options.changes)
     unit = UnitClock(network, device)
-    tracker = Tracker(network, config, device, PRECISIONS[options.precision], options.seed, graphs=not options.eager)
+    precision = PRECISIONS[options.precision]
+    tracker = MultiTracker(network, config, options.targets, device, precision, options.seed, graphs=not options.eager)
     scene = RenderedScene(options.width, options.height)
-    times = measure(tracker, scene.frame(0), scene.box(0), options.frames, unit)
+    times = measure(tracker, scene.frame(0), scene.box(0), options.frames, options.targets, unit)
     report: dict[str, Any] = {
         "preset": options.preset,
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
@@ -79,6 +81,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "graphs": tracker.uses_graphs,
         "weights": info.name,
         "image": [options.width, options.height],
+        "targets": options.targets,
         "frames": options.frames,
         **times,
     }
@@ -87,35 +90,38 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(
-    tracker: Tracker,
+    tracker: MultiTracker,
     frame: Frame,
     box: Box,
     frames: int,
+    targets: int = 1,
     unit: Callable[[], float] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Time a camera before a still scene: every frame starts from the same box, is found, and is learned from.
 
     Args:
-        tracker: Any state.
+        tracker: Without targets.
         frame: The scene.
         box: Of the target in it.
         frames: To measure, after the memories are full.
+        targets: How many to track at once: all of them this one. Nothing is shared between them, so they cost what
+            different ones would.
         unit: Called now and then, gives the milliseconds of one backbone unit.
         progress: Whether to show a bar.
 
     Returns:
-        ``initialize_ms``, the `spread` of ``locate``, ``learn`` and ``frame``, ``stages`` (with CUDA graphs: what is
-        left outside them), and with a unit ``backbone_unit_ms`` and ``backbone_units``.
+        ``initialize_ms`` of one target, the `spread` of ``locate``, ``learn`` and ``frame``, ``stages`` (with CUDA
+        graphs: what is left outside them), and with a unit ``backbone_unit_ms`` and ``backbone_units``.
 
     Raises:
         ValueError: if the target is lost.
     """
     timer = StageTimer(tracker.device)
-    tracker.initialize(frame, box)
-    initialize = _milliseconds(lambda: tracker.initialize(frame, box), timer)
-    assert tracker.target is not None
-    still = replace(tracker.target)
+    for name in range(targets):
+        tracker.add(name, frame, box)
+    initialize = _milliseconds(lambda: tracker.add(targets - 1, frame, box), timer)
+    still = replace(tracker.target(0))
     fill_memories(tracker, frame, still)
 
     tracker.stage = timer
@@ -126,12 +132,13 @@ def measure(
         set_back(tracker, still)
         timer.restart()
         start = time.perf_counter()
-        if tracker.locate(frame).state in (State.NOT_FOUND, State.UNCERTAIN):
-            raise ValueError(f"the target was lost in frame {index}; the figures would mean nothing")
+        results = tracker.locate(frame)
         between = time.perf_counter()
         tracker.learn()
         timer.restart()
         end = time.perf_counter()
+        if any(result.state in (State.NOT_FOUND, State.UNCERTAIN) for result in results.values()):
+            raise ValueError(f"the target was lost in frame {index}; the figures would mean nothing")
         locates.append(1e3 * (between - start))
         learns.append(1e3 * (end - between))
         totals.append(1e3 * (end - start))
@@ -165,22 +172,27 @@ class UnitClock:
         return min(_milliseconds(lambda: self._backbone(self._image), self._timer) for _ in range(2))
 
 
-def set_back(tracker: Tracker, still: TargetState) -> None:
-    """Put the target back to where it was at first."""
-    assert tracker.target is not None
-    tracker.target = replace(still, frame_number=tracker.target.frame_number)
+def set_back(tracker: MultiTracker, still: TargetState) -> None:
+    """Put the targets back to where they were at first."""
+    for name in tracker.names:
+        tracker.set_target(name, replace(still, frame_number=tracker.target(name).frame_number))
 
 
-def fill_memories(tracker: Tracker, frame: np.ndarray, still: TargetState) -> None:
-    """Track the same frame until both memories are full."""
-    while (
-        tracker.filter_memory.weights.stored < tracker.filter_memory.capacity
-        or len(tracker.template_memory) < tracker.template_memory.capacity
+def fill_memories(tracker: MultiTracker, frame: np.ndarray, still: TargetState) -> None:
+    """Track the same frame until all memories are full."""
+    memories = [tracker.memories(name) for name in tracker.names]
+
+    def stored() -> list[int]:
+        return [samples.weights.stored for samples, _ in memories]
+
+    while any(
+        samples.weights.stored < samples.capacity or len(templates) < templates.capacity
+        for samples, templates in memories
     ):
-        before = tracker.filter_memory.weights.stored
+        before = stored()
         set_back(tracker, still)
         tracker.track(frame)
-        if tracker.filter_memory.weights.stored == before:
+        if stored() == before:
             raise ValueError("the target of the rendered scene was lost; the memories cannot be filled")
 
 
@@ -195,7 +207,8 @@ def print_table(report: dict[str, Any]) -> None:
     """The report as a table."""
     print(
         f"preset {report['preset']}, {report['precision']}, {report['device']}, {report['threads']} threads, "
-        f"image {report['image'][0]}x{report['image'][1]}, {report['frames']} frames, memories full"
+        f"image {report['image'][0]}x{report['image'][1]}, targets {report['targets']}, {report['frames']} frames, "
+        "memories full"
     )
     print(f"{'stage':<18}{'median ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'calls':>8}{'ms/frame':>10}")
     whole = {name: report[name] for name in ("locate", "learn", "frame")}

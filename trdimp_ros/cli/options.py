@@ -12,7 +12,7 @@ import torch
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET, WeightsInfo, default_network, load_network
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.tracking import PRESETS, Box, Tracker, TrackerConfig, preset
+from trdimp_ros.tracking import PRESETS, Box, MultiTracker, Tracker, TrackerConfig, preset
 
 OFFICIAL_PRESET = "trdimp"
 """For weights that do not say what they are meant for."""
@@ -76,6 +76,18 @@ def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
     network, info = build_network(options)
     config = changed(preset(options.preset), options.changes)
     return Tracker(network, config, device, PRECISIONS[options.precision], options.seed), info
+
+
+def build_multi_tracker(options: argparse.Namespace, max_targets: int) -> tuple[MultiTracker, WeightsInfo]:
+    """The same for several targets.
+
+    Raises:
+        ValueError: for options that cannot be met.
+    """
+    device = choose_device(options.device)
+    network, info = build_network(options)
+    config = changed(preset(options.preset), options.changes)
+    return MultiTracker(network, config, max_targets, device, PRECISIONS[options.precision], options.seed), info
 
 
 def choose_device(name: str) -> torch.device:

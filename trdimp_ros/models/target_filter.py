@@ -1,8 +1,8 @@
 """The target filter: applying it, its first guess, and its optimisation by steepest descent (DiMP, ICCV 2019).
 
 Features are maps of tokens, (I, S, H, W, C): I images of each of S sequences. Filters are (S, C, K, K). A filter with
-one output channel is a matrix product (C x K*K) followed by a shifted sum, and so is its transpose: while tracking,
-both are far faster that way than as a convolution.
+one output channel is a matrix product (C x K*K) followed by a shifted sum, and so is its transpose: both are far faster
+that way than as a convolution.
 """
 
 from __future__ import annotations
@@ -39,17 +39,16 @@ def apply_filter(features: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
     """
     images, sequences, height, width, channels = features.shape
     size = filters.shape[-1]
-    if sequences > 1:  # training: a grouped convolution
-        maps = features.permute(0, 1, 4, 2, 3).reshape(images, sequences * channels, height, width)
-        return functional.conv2d(maps, filters, padding=size // 2, groups=sequences)
-    taps = filters[0].flip(1, 2).flatten(1)  # (C, K*K), flipped: a token adds to the scores around it
-    spread = (features.reshape(-1, channels) @ taps).view(images, height * width, size * size)
-    return functional.fold(
-        spread.transpose(1, 2),  # (I, K*K, L)
+    tokens = features.transpose(0, 1).reshape(sequences, -1, channels)  # (S, I*L, C)
+    taps = filters.flip(2, 3).flatten(2)  # (S, C, K*K), flipped: a token adds to the scores around it
+    spread = (tokens @ taps).view(sequences * images, height * width, size * size)
+    scores = functional.fold(
+        spread.transpose(1, 2),  # (S*I, K*K, L)
         score_size((height, width), size),
         kernel_size=size,
         padding=size - 1 - size // 2,
     )
+    return scores.view(sequences, images, *scores.shape[2:]).transpose(0, 1)
 
 
 def apply_filter_transpose(features: torch.Tensor, residuals: torch.Tensor, filter_size: int) -> torch.Tensor:

@@ -144,6 +144,7 @@ class Transformer(nn.Module):
 
     def __init__(self, channels: int, key_channels: int, scale: float) -> None:
         super().__init__()
+        self.channels, self.key_channels = channels, key_channels
         self.scale = scale
         self_attn = MultiheadAttention(channels, key_channels)
         self.encoder = LayerStack(EncoderLayer(self_attn))

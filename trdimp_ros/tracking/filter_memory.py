@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -98,6 +100,13 @@ class FilterMemory:
             buffer[:count, 0] = values
         self.weights = SampleWeights(self.capacity, count)
         self._upload_weights()
+
+    def copy_from(self, other: FilterMemory) -> None:
+        """Become a copy of another memory of the same sizes."""
+        mine, theirs = ((memory.features, *memory.maps, memory.sample_weights) for memory in (self, other))
+        for buffer, values in zip(mine, theirs, strict=True):
+            buffer.copy_(values)
+        self.weights = copy.deepcopy(other.weights)
 
     def store(self, slot: torch.Tensor, feature: torch.Tensor, maps: SampleMaps, weights: torch.Tensor) -> None:
         """Write a sample; the device's part. The host's is `SampleWeights.add` of `weights`.

@@ -19,22 +19,17 @@ class FrameNumbers(NamedTuple):
     """What the host decides for a frame: float32 tensors, all views of one upload.
 
     Attributes:
-        position: (2,) last position of the target.
-        size: (2,) its height and width.
-        scale: (1,) image pixels per pixel of the network input that its size calls for.
-        base_size: (2,) its size at scale 1.
-        scale_bounds: (2,) smallest and largest scale, without IoU predictor.
-        image_size: (2,) rows and columns.
-        sample_positions: (N, 2) centres of the search areas of N scales.
-        sample_scales: (N,) their image pixels per pixel of the network input.
-        thresholds: (7,) of `Thresholds`.
-        jitter: (2,) box_jitter_pos, box_jitter_sz.
-        max_aspect_ratio: (1,).
-        step: (4,) step lengths of the refinement.
-        decay: (1,).
-        uniform: (R, 4) random numbers for the candidate boxes.
-        taps: (N, 6, S) for rows, then columns: first source line, second one, share of the second.
-        widths: (N, 1) pixels in a line of the uploaded crops.
+        position: (T, 2) last positions of T targets.
+        size: (T, 2) their heights and widths.
+        scale: (T, 1) image pixels per pixel of the network input that their sizes call for.
+        base_size: (T, 2) their sizes at scale 1.
+        scale_bounds: (T, 2) smallest and largest scale, without IoU predictor.
+        image_size: (T, 2) rows and columns.
+        sample_positions: (T, N, 2) centres of the search areas of N scales.
+        sample_scales: (T, N) their image pixels per pixel of the network input.
+        uniform: (T, R, 4) random numbers for the candidate boxes.
+        taps: (T, N, 6, S) for rows, then columns: first source line, second one, share of the second.
+        widths: (T, N, 1) pixels in a line of the uploaded crops.
     """
 
     position: torch.Tensor
@@ -45,19 +40,18 @@ class FrameNumbers(NamedTuple):
     image_size: torch.Tensor
     sample_positions: torch.Tensor
     sample_scales: torch.Tensor
-    thresholds: torch.Tensor
-    jitter: torch.Tensor
-    max_aspect_ratio: torch.Tensor
-    step: torch.Tensor
-    decay: torch.Tensor
     uniform: torch.Tensor
     taps: torch.Tensor
     widths: torch.Tensor
 
+    def first(self, targets: int) -> FrameNumbers:
+        """Those of the first targets only; views."""
+        return FrameNumbers(*(values[:targets] for values in self))
 
-def number_shapes(scales: int, side: int, candidates: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of `FrameNumbers` for N scales, input side S and R random candidates."""
-    return {
+
+def number_shapes(targets: int, scales: int, side: int, candidates: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of `FrameNumbers` for T targets, N scales, input side S and R random candidates."""
+    shapes: dict[str, tuple[int, ...]] = {
         "position": (2,),
         "size": (2,),
         "scale": (1,),
@@ -66,14 +60,50 @@ def number_shapes(scales: int, side: int, candidates: int) -> dict[str, tuple[in
         "image_size": (2,),
         "sample_positions": (scales, 2),
         "sample_scales": (scales,),
-        "thresholds": (len(Thresholds._fields),),
-        "jitter": (2,),
-        "max_aspect_ratio": (1,),
-        "step": (4,),
-        "decay": (1,),
         "uniform": (candidates, 4),
         "taps": (scales, 6, side),
         "widths": (scales, 1),
+    }
+    return {name: (targets, *shape) for name, shape in shapes.items()}
+
+
+class ParameterNumbers(NamedTuple):
+    """The parameters that may change while tracking: float32 tensors, all views of one upload.
+
+    Attributes:
+        thresholds: (7,) of `Thresholds`.
+        jitter: (2,) box_jitter_pos, box_jitter_sz.
+        max_aspect_ratio: (1,).
+        step: (4,) step lengths of the refinement.
+        decay: (1,).
+    """
+
+    thresholds: torch.Tensor
+    jitter: torch.Tensor
+    max_aspect_ratio: torch.Tensor
+    step: torch.Tensor
+    decay: torch.Tensor
+
+
+PARAMETER_SHAPES: dict[str, tuple[int, ...]] = {
+    "thresholds": (len(Thresholds._fields),),
+    "jitter": (2,),
+    "max_aspect_ratio": (1,),
+    "step": (4,),
+    "decay": (1,),
+}
+
+
+def parameter_values(config: TrackerConfig) -> dict[str, Sequence[float]]:
+    """`ParameterNumbers` of a configuration."""
+    length = config.box_refinement_step_length
+    size_length = config.box_refinement_size_step_length or length
+    return {
+        "thresholds": [getattr(config, name) for name in Thresholds._fields],
+        "jitter": [config.box_jitter_pos, config.box_jitter_sz],
+        "max_aspect_ratio": [config.maximal_aspect_ratio],
+        "step": [length, length, size_length, size_length],
+        "decay": [config.box_refinement_step_decay],
     }
 
 
@@ -100,56 +130,46 @@ class NumberUpload:
             self._arrays[name] = on_host.view(shape).numpy()
             self.tensors[name] = on_device.view(shape)
 
-    def send(self, values: Mapping[str, NDArray[np.number] | Sequence[float]]) -> None:
-        """Fill in all values and copy them to the device."""
+    def fill(self, values: Mapping[str, NDArray[np.number] | Sequence[float]], row: int | None = None) -> None:
+        """Set all values, or those of one target, on the host."""
         for name, array in self._arrays.items():
-            array[...] = np.asarray(values[name], np.float32).reshape(array.shape)
+            place = array if row is None else array[row : row + 1]
+            place[...] = np.asarray(values[name], np.float32).reshape(place.shape)
+
+    def send(self) -> None:
+        """Copy all values to the device."""
         if self._device is not self._host:
             self._device.copy_(self._host, non_blocking=True)
 
 
 class CropUpload:
-    """Room on the device for the pixels of the search areas of N scales, always at the same place in memory.
+    """Room on the device for the pixels of search areas, always at the same place in memory.
 
     Args:
-        scales: N.
+        crops: Their number B.
         side: Of the network input; a crop has at most `MAX_SHRINK` times as many lines.
         device: Where the pixels go.
 
     Attributes:
-        pixels: (N, P, 3) uint8 on the device; a crop fills the first ones, line by line.
+        pixels: (B, P, 3) uint8 on the device; a crop fills the first places, line by line.
     """
 
-    def __init__(self, scales: int, side: int, device: torch.device) -> None:
+    def __init__(self, crops: int, side: int, device: torch.device) -> None:
         room = (math.ceil(MAX_SHRINK * side) + 2) ** 2
-        self._host = torch.zeros(scales, room, 3, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        self._host = torch.zeros(crops, room, 3, dtype=torch.uint8, pin_memory=device.type == "cuda")
         self.pixels = self._host if device.type == "cpu" else torch.zeros_like(self._host, device=device)
 
-    def send(self, scale: int, crop: NDArray[np.uint8]) -> None:
+    def send(self, index: int, crop: NDArray[np.uint8]) -> None:
         """Copy a crop (h, w, 3), only as many pixels as it has."""
         height, width = crop.shape[:2]
-        used = self._host[scale, : height * width]
+        used = self._host[index, : height * width]
         np.copyto(used.numpy().reshape(crop.shape), crop)
         if self.pixels is not self._host:
-            self.pixels[scale, : height * width].copy_(used, non_blocking=True)
-
-
-def config_numbers(config: TrackerConfig) -> dict[str, NDArray[np.float32]]:
-    """The part of `FrameNumbers` that the parameters decide."""
-    length = config.box_refinement_step_length
-    size_length = config.box_refinement_size_step_length or length
-    values = {
-        "thresholds": [getattr(config, name) for name in Thresholds._fields],
-        "jitter": [config.box_jitter_pos, config.box_jitter_sz],
-        "max_aspect_ratio": [config.maximal_aspect_ratio],
-        "step": [length, length, size_length, size_length],
-        "decay": [config.box_refinement_step_decay],
-    }
-    return {name: np.asarray(value, np.float32) for name, value in values.items()}
+            self.pixels[index, : height * width].copy_(used, non_blocking=True)
 
 
 class FrameDecision(NamedTuple):
-    """What the host needs of a frame, one small copy.
+    """What the host needs to know of a target after a frame; those of all targets are one small copy.
 
     Attributes:
         rule: A `localization.Rule`.
@@ -185,7 +205,7 @@ class FrameDecision(NamedTuple):
 
     @classmethod
     def from_packed(cls, packed: NDArray[np.float32]) -> FrameDecision:
-        """Inverse of `pack_decision`."""
+        """Inverse of `pack_decision` for one target's row (11,)."""
         return cls(
             rule=int(packed[0]),
             state=State(int(packed[1])),
@@ -201,6 +221,6 @@ class FrameDecision(NamedTuple):
 def pack_decision(
     found: Localization, position: torch.Tensor, size: torch.Tensor, scale: torch.Tensor, learn_position: torch.Tensor
 ) -> torch.Tensor:
-    """(11,) float32, see `FrameDecision.from_packed`."""
-    numbers = torch.stack([found.rule, found.state, found.scale_index]).float()
-    return torch.cat([numbers, found.confidence[None], position, size, scale, learn_position])
+    """(T, 11) float32, see `FrameDecision.from_packed`."""
+    numbers = torch.stack([found.rule, found.state, found.scale_index], dim=1).float()
+    return torch.cat([numbers, found.confidence[:, None], position, size, scale, learn_position], dim=1)

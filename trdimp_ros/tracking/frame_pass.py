@@ -1,4 +1,4 @@
-"""The device part of one tracked frame: from the search area's pixels to the final box.
+"""The device part of one tracked frame: from the search areas' pixels to the final boxes.
 
 `locate_frame` takes everything the host decides in one small tensor and returns everything the host needs in another
 (see `frame_exchange`). In between nothing depends on the host and all shapes are fixed.
@@ -19,8 +19,8 @@ from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.cropping import resample
-from trdimp_ros.tracking.frame_exchange import FrameNumbers, pack_decision
-from trdimp_ros.tracking.localization import Localization, State, Thresholds, localize
+from trdimp_ros.tracking.frame_exchange import FrameNumbers, ParameterNumbers, pack_decision
+from trdimp_ros.tracking.localization import Localization, State, Thresholds, localize, of_scale
 from trdimp_ros.tracking.refinement import ascend, select_box, start_boxes
 
 StageHook = Callable[[str], None]
@@ -35,28 +35,33 @@ def no_stage(name: str) -> None:
 
 
 @dataclass
-class TargetModel:
-    """What the tracker has learned of a target, on the device.
+class TargetModels:
+    """What the tracker has learned of its targets, on the device; all updated in place.
 
     Attributes:
-        filters: (1, C, K, K) float32, updated in place.
-        memory: The encoded template frames, updated in place.
-        scorer: Box scores, None without IoU predictor.
+        filters: (T, C, K, K) float32.
+        memory: The encoded template frames, batch size T.
+        scorer: Box scores of T targets, None without IoU predictor.
     """
 
     filters: torch.Tensor
     memory: EncodedMemory
     scorer: BoxScorer | None
 
+    def first(self, targets: int) -> TargetModels:
+        """Those of the first targets only; views."""
+        memory = EncodedMemory(self.memory.keys[:targets], self.memory.values[:targets])
+        return TargetModels(self.filters[:targets], memory, self.scorer)
+
 
 class FrameOutput(NamedTuple):
-    """Result of `locate_frame`.
+    """Result of `locate_frame` for T targets.
 
     Attributes:
-        decision: (11,) packed, see `FrameDecision`.
-        score_map: (H', W') of the chosen scale.
-        feature: (1, h, w, C) its classification feature.
-        decoded: (1, h, w, C) float32, the same after the decoder.
+        decision: (T, 11) packed, see `FrameDecision`.
+        score_map: (T, H', W') of the chosen scale.
+        feature: (T, h, w, C) its classification feature.
+        decoded: (T, h, w, C) float32, the same after the decoder.
     """
 
     decision: torch.Tensor
@@ -67,74 +72,78 @@ class FrameOutput(NamedTuple):
 
 def locate_frame(
     network: TrDiMPNet,
-    model: TargetModel,
+    models: TargetModels,
     pixels: torch.Tensor,
     numbers: FrameNumbers,
+    parameters: ParameterNumbers,
     window: torch.Tensor | None,
     config: TrackerConfig,
     dtype: torch.dtype,
     stage: StageHook,
 ) -> FrameOutput:
-    """Find the target in its search areas and refine its box.
+    """Find T targets in their search areas and refine their boxes.
 
     Args:
         network: Prepared for inference.
-        model: Of the target.
-        pixels: (N, P, 3) uint8, a crop for each scale, see `CropUpload`.
+        models: Of the targets.
+        pixels: (T*N, P, 3) uint8, a crop for each target and scale, see `CropUpload`.
         numbers: What the host decided.
+        parameters: In force.
         window: (H', W') output window or None.
         config: Only its fixed fields are read.
         dtype: Of the backbone.
         stage: Told what has been done.
     """
-    crops = zip(pixels, numbers.widths, numbers.taps, strict=True)
-    patches = torch.cat([resample(one, width.long(), taps) for one, width, taps in crops])  # (N, 3, S, S)
+    targets, scales = numbers.sample_scales.shape
+    patches = resample(pixels, numbers.widths.flatten(0, 1), numbers.taps.flatten(0, 1))  # (T*N, 3, S, S)
     stage("crop")
     fine, coarse = network.feature_extractor(normalize_image(patches).to(dtype))
     stage("backbone")
-    features = network.classifier.features(coarse)  # (N, h, w, C)
+    features = network.classifier.features(coarse)
+    features = features.view(targets, scales, *features.shape[1:])  # (T, N, h, w, C)
     stage("features")
-    shape = features.shape
-    decoded = network.classifier.transformer.decode(features.flatten(1, 2), model.memory).view(shape).float()
+    transformer = network.classifier.transformer
+    by_scale = [transformer.decode(one.flatten(1, 2), models.memory) for one in features.unbind(1)]  # N times (T, L, C)
+    decoded = torch.stack(by_scale, dim=1).view(features.shape).float()
     stage("decoder")
-    scores = apply_filter(decoded[:, None], model.filters)[:, 0]  # (N, H', W')
+    scores = apply_filter(decoded.transpose(0, 1), models.filters).transpose(0, 1)  # (T, N, H', W')
     found = localize(
         scores,
         numbers.sample_positions,
         numbers.sample_scales,
         numbers.position,
         numbers.size,
-        Thresholds(*numbers.thresholds.unbind()),
+        Thresholds(*parameters.thresholds.unbind()),
         config.image_sample_size,
         network.config.filter_size,
         window,
         config.advanced_localization,
     )
-    chosen = found.scale_index[None]
     stage("scores")
-    if model.scorer is None:
+    if models.scorer is None:
         decision = _follow_scale(found, numbers)
     else:
-        layers = (fine, coarse) if len(patches) == 1 else (fine.index_select(0, chosen), coarse.index_select(0, chosen))
+        layers = (of_scale(layer.unflatten(0, (targets, scales)), found.scale_index) for layer in (fine, coarse))
         iou_features = network.bb_regressor.search_features(*layers)
         stage("box features")
-        decision = refine_frame(model.scorer, iou_features, found, numbers, config)
+        decision = refine_frame(models.scorer, iou_features, found, numbers, parameters, config)
         stage("refinement")
-    return FrameOutput(decision, found.score_map, features.index_select(0, chosen), decoded.index_select(0, chosen))
+    return FrameOutput(
+        decision, found.score_map, of_scale(features, found.scale_index), of_scale(decoded, found.scale_index)
+    )
 
 
 def _new_position(found: Localization, numbers: FrameNumbers, size: torch.Tensor) -> torch.Tensor:
-    """The chosen peak's position in the image (2,), kept near the image."""
-    sample_position = numbers.sample_positions.index_select(0, found.scale_index[None])[0]
-    position = sample_position + found.displacement
+    """The chosen peaks' positions in the image (T, 2), kept near the image."""
+    position = of_scale(numbers.sample_positions, found.scale_index) + found.displacement
     return torch.maximum(torch.minimum(position, numbers.image_size + CENTER_OUTSIDE * size), -CENTER_OUTSIDE * size)
 
 
 def _follow_scale(found: Localization, numbers: FrameNumbers) -> torch.Tensor:
-    """The decision without IoU predictor: the size follows the best of the scales."""
-    lost = found.state == State.NOT_FOUND
-    scale = numbers.sample_scales.index_select(0, found.scale_index[None])
-    scale = torch.maximum(torch.minimum(scale, numbers.scale_bounds[1]), numbers.scale_bounds[0])
+    """The decisions (T, 11) without IoU predictor: the size follows the best of the scales."""
+    lost = (found.state == State.NOT_FOUND)[:, None]
+    scale = of_scale(numbers.sample_scales, found.scale_index)[:, None]
+    scale = torch.maximum(torch.minimum(scale, numbers.scale_bounds[:, 1:]), numbers.scale_bounds[:, :1])
     size = numbers.base_size * scale
     position = torch.where(lost, numbers.position, _new_position(found, numbers, size))
     return pack_decision(
@@ -151,44 +160,45 @@ def refine_frame(
     features: tuple[torch.Tensor, torch.Tensor],
     found: Localization,
     numbers: FrameNumbers,
+    parameters: ParameterNumbers,
     config: TrackerConfig,
 ) -> torch.Tensor:
-    """The decision with IoU predictor: the refined box, or the last one where the target was not found.
+    """The decisions with IoU predictor: refined boxes, or the last one where a target was not found.
 
     Args:
-        scorer: Of the target.
-        features: IoU features of the chosen scale.
+        scorer: Of the T targets.
+        features: IoU features of the chosen scales, batch size T.
         found: Result of `localize`.
         numbers: What the host decided.
+        parameters: In force.
         config: Only its fixed fields are read.
 
     Returns:
-        (11,) packed, see `FrameDecision`.
+        (T, 11) packed, see `FrameDecision`.
     """
-    chosen = found.scale_index[None]
-    sample_position = numbers.sample_positions.index_select(0, chosen)[0]
-    sample_scale = numbers.sample_scales.index_select(0, chosen)
+    sample_position = of_scale(numbers.sample_positions, found.scale_index)  # (T, 2)
+    sample_scale = of_scale(numbers.sample_scales, found.scale_index)[:, None]
     middle = (config.image_sample_size - 1) / 2
     position = _new_position(found, numbers, numbers.size)
 
     center = (position - sample_position) / sample_scale + middle
     extent = numbers.size / sample_scale
-    box = torch.cat([(center - (extent - 1) / 2).flip(0), extent.flip(0)])
-    candidates = start_boxes(box, numbers.uniform, numbers.jitter[0], numbers.jitter[1])
-    boxes, scores = ascend(scorer, features, candidates, config, numbers.step, numbers.decay)
-    selected = select_box(boxes, scores, config.iounet_k, numbers.max_aspect_ratio)
+    boxes = torch.cat([(center - (extent - 1) / 2).flip(1), extent.flip(1)], dim=1)  # (T, 4)
+    candidates = start_boxes(boxes, numbers.uniform, parameters.jitter[0], parameters.jitter[1])
+    candidates, scores = ascend(scorer, features, candidates, config, parameters.step, parameters.decay)
+    selected = select_box(candidates, scores, config.iounet_k, parameters.max_aspect_ratio)
 
-    refined = (selected.box[:2] + selected.box[2:] / 2).flip(0)
+    refined = (selected.box[:, :2] + selected.box[:, 2:] / 2).flip(1)
     refined_position = (refined - middle) * sample_scale + sample_position
-    refined_size = selected.box[2:].flip(0) * sample_scale
-    refined_scale = torch.sqrt(refined_size.prod() / numbers.base_size.prod())[None]
+    refined_size = selected.box[:, 2:].flip(1) * sample_scale
+    refined_scale = torch.sqrt(refined_size.prod(dim=1) / numbers.base_size.prod(dim=1))[:, None]
 
-    lost = found.state == State.NOT_FOUND
-    sensible = selected.any_left & torch.isfinite(selected.box).all()
-    use = ~lost & sensible
+    lost = (found.state == State.NOT_FOUND)[:, None]
+    sensible = selected.any_left & torch.isfinite(selected.box).all(dim=1)
+    use = ~lost & sensible[:, None]
     keep_scale = ~use
     if not config.update_scale_when_uncertain:
-        keep_scale = keep_scale | (found.state == State.UNCERTAIN)
+        keep_scale = keep_scale | (found.state == State.UNCERTAIN)[:, None]
     classified = torch.where(lost, numbers.position, position)
     final_position = torch.where(use, refined_position, classified)
     return pack_decision(

@@ -73,15 +73,15 @@ class Thresholds(NamedTuple):
 
 
 class Localization(NamedTuple):
-    """The decision on one frame; tensors on the device.
+    """The decisions on one frame; tensors on the device.
 
     Attributes:
-        rule: () int64, a `Rule`.
-        state: () int64, a `State`.
-        scale_index: () int64, which of the scales won.
-        displacement: (2,) float32 row and column of the chosen peak from the centre of the search area, image pixels.
-        score_map: (H, W) of the winning scale, without window.
-        confidence: () its maximum.
+        rule: (T,) int64, a `Rule` for each of T targets.
+        state: (T,) int64, a `State`.
+        scale_index: (T,) int64, which of the scales won.
+        displacement: (T, 2) float32 row and column of the chosen peak from the centre of the search area, image pixels.
+        score_map: (T, H, W) of the winning scale, without window.
+        confidence: (T,) its maximum.
     """
 
     rule: torch.Tensor
@@ -105,18 +105,30 @@ def find_peak(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Highest score of each map and where it is; of equal ones the leftmost, then the topmost.
 
     Args:
-        scores: (N, H, W).
+        scores: (..., H, W).
 
     Returns:
-        (N,) values and (N, 2) float32 row and column.
+        (...) values and (..., 2) float32 row and column.
     """
-    height = scores.shape[1]
-    columnwise = scores.transpose(1, 2).flatten(1)  # (N, W * H)
-    value = columnwise.amax(dim=1)
-    order = torch.arange(columnwise.shape[1], device=scores.device)
+    height = scores.shape[-2]
+    columnwise = scores.transpose(-1, -2).flatten(-2)  # (..., W * H)
+    value = columnwise.amax(dim=-1)
+    order = torch.arange(columnwise.shape[-1], device=scores.device)
     # argmax may return any of several equal ones, on a GPU in particular
-    first = torch.where(columnwise == value[:, None], order, columnwise.shape[1]).amin(dim=1)
-    return value, torch.stack([first % height, first // height], dim=1).float()
+    first = torch.where(columnwise == value[..., None], order, columnwise.shape[-1]).amin(dim=-1)
+    return value, torch.stack([first % height, first // height], dim=-1).float()
+
+
+def of_scale(values: torch.Tensor, scale_index: torch.Tensor) -> torch.Tensor:
+    """Of values (T, N, ...) those of one scale for each target, (T, ...).
+
+    Args:
+        values: Of T targets at N scales.
+        scale_index: (T,) int64.
+    """
+    if values.shape[1] == 1:
+        return values[:, 0]
+    return values[torch.arange(len(values), device=values.device), scale_index]
 
 
 def localize(
@@ -131,32 +143,31 @@ def localize(
     window: torch.Tensor | None = None,
     advanced: bool = True,
 ) -> Localization:
-    """Choose a peak and judge it.
+    """Choose a peak for each target and judge it.
 
     Args:
-        scores: (N, H, W) score maps of N scales.
-        sample_positions: (N, 2) centres of the search areas, row and column in the image.
-        sample_scales: (N,) image pixels per pixel of the network input.
-        position: (2,) last position of the target in the image.
-        target_size: (2,) its height and width in the image.
+        scores: (T, N, H, W) score maps of N scales for each of T targets.
+        sample_positions: (T, N, 2) centres of the search areas, row and column in the image.
+        sample_scales: (T, N) image pixels per pixel of the network input.
+        position: (T, 2) last positions of the targets in the image.
+        target_size: (T, 2) their heights and widths in the image.
         thresholds: See `TrackerConfig`.
         sample_size: Side of the network input.
         filter_size: Side of the target filter.
         window: (H, W) weights of the scores for choosing (not for judging) the first peak.
         advanced: False always returns the first peak as `Rule.NORMAL`.
     """
-    height, width = scores.shape[1:]
+    height, width = scores.shape[2:]
     extra = (filter_size + 1) % 2
     cell = constant((sample_size / (height - extra), sample_size / (width - extra)), scores.device)
     center = constant(((height - 1) / 2, (width - 1) / 2), scores.device)
 
     values, peaks = find_peak(scores if window is None else scores * window)
-    scale_index = values.argmax()
-    chosen = scale_index[None]
-    score1, peak1 = values.index_select(0, chosen)[0], peaks.index_select(0, chosen)[0]
-    scale = sample_scales.index_select(0, chosen)[0]
-    score_map = scores.index_select(0, chosen)[0]
-    confidence = score_map.amax()
+    scale_index = values.argmax(dim=1)
+    score1, peak1 = of_scale(values, scale_index), of_scale(peaks, scale_index)
+    scale = of_scale(sample_scales, scale_index)[:, None]  # (T, 1)
+    score_map = of_scale(scores, scale_index)
+    confidence = score_map.amax(dim=(1, 2))
     from_center1 = peak1 - center
     displacement1 = from_center1 * cell * scale
     if not advanced:
@@ -166,13 +177,13 @@ def localize(
         )
 
     rest = _without_neighborhood(score_map, peak1, thresholds.target_neighborhood_scale * (target_size / scale) / cell)
-    value2, peak2 = find_peak(rest[None])
-    score2, from_center2 = value2[0], peak2[0] - center
+    score2, peak2 = find_peak(rest)
+    from_center2 = peak2 - center
     displacement2 = from_center2 * cell * scale
 
-    previous = (position - sample_positions.index_select(0, chosen)[0]) / (cell * scale)
-    distance1 = (from_center1 - previous).square().sum().sqrt()
-    distance2 = (from_center2 - previous).square().sum().sqrt()
+    previous = (position - of_scale(sample_positions, scale_index)) / (cell * scale)
+    distance1 = (from_center1 - previous).square().sum(dim=1).sqrt()
+    distance2 = (from_center2 - previous).square().sum(dim=1).sqrt()
     limit = thresholds.displacement_scale * ((height * width) ** 0.5 / 2)
     doubtful = score2 > thresholds.distractor_threshold * score1
     weak = (score2 > thresholds.hard_negative_threshold * score1) & (score2 > thresholds.target_not_found_threshold)
@@ -190,18 +201,20 @@ def localize(
             torch.ones_like(doubtful),
         ]
     )
-    order = torch.arange(len(Rule), device=scores.device)
-    rule = torch.where(applies, order, len(Rule)).amin()
-    state = constant(_STATES, scores.device, torch.int64).index_select(0, rule[None])[0]
-    displacement = torch.where(rule == Rule.TARGET_IS_SECOND_PEAK, displacement2, displacement1)
+    order = torch.arange(len(Rule), device=scores.device)[:, None]
+    rule = torch.where(applies, order, len(Rule)).amin(dim=0)
+    state = constant(_STATES, scores.device, torch.int64).index_select(0, rule)
+    second = (rule == Rule.TARGET_IS_SECOND_PEAK)[:, None]
+    displacement = torch.where(second, displacement2, displacement1)
     return Localization(rule, state, scale_index, displacement, score_map, confidence)
 
 
 def _without_neighborhood(score_map: torch.Tensor, peak: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
-    """The score map (H, W) with zeros in the box of this size (2,), in cells, round the peak (2,)."""
+    """Score maps (T, H, W) with zeros in the boxes of these sizes (T, 2), in cells, round the peaks (T, 2)."""
+    middle, half = peak.double(), size.double() / 2
+    low, high = (middle - half).round(), (middle + half + 1).round()
     inside = []
-    for axis, length in enumerate(score_map.shape):
-        middle, half = peak[axis].double(), size[axis].double() / 2
+    for axis, length in enumerate(score_map.shape[1:]):
         lines = torch.arange(length, device=score_map.device)
-        inside.append((lines >= (middle - half).round()) & (lines < (middle + half + 1).round()))
-    return score_map.masked_fill(inside[0][:, None] & inside[1][None, :], 0.0)
+        inside.append((lines >= low[:, axis, None]) & (lines < high[:, axis, None]))  # (T, length)
+    return score_map.masked_fill(inside[0][:, :, None] & inside[1][:, None, :], 0.0)

@@ -21,34 +21,34 @@ class Scorer(Protocol):
 def start_boxes(
     box: torch.Tensor, uniform: torch.Tensor, jitter_position: torch.Tensor, jitter_size: torch.Tensor
 ) -> torch.Tensor:
-    """The box itself and jittered copies.
+    """Each target's box itself and jittered copies.
 
     Args:
-        box: (4,) x, y, w, h.
-        uniform: (R, 4) random numbers from 0 to 1.
+        box: (T, 4) x, y, w, h.
+        uniform: (T, R, 4) random numbers from 0 to 1.
         jitter_position: () width of the shift in units of sqrt(w*h).
         jitter_size: () width of the change of size.
 
     Returns:
-        (1 + R, 4).
+        (T, 1 + R, 4).
     """
-    size = box[2:]
-    side = size.prod().sqrt()
+    corner, size = box[:, None, :2], box[:, None, 2:]
+    side = size.prod(dim=-1, keepdim=True).sqrt()
     noise = (uniform - 0.5) * side
-    new_size = torch.maximum(size + noise[:, 2:] * jitter_size, size.amin() / 3)
-    center = box[:2] + size / 2 + noise[:, :2] * jitter_position
-    return torch.cat([box[None], torch.cat([center - new_size / 2, new_size], dim=1)])
+    new_size = torch.maximum(size + noise[..., 2:] * jitter_size, size.amin(dim=-1, keepdim=True) / 3)
+    center = corner + size / 2 + noise[..., :2] * jitter_position
+    return torch.cat([box[:, None], torch.cat([center - new_size / 2, new_size], dim=-1)], dim=1)
 
 
 def to_relative(boxes: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
-    """Boxes (R, 4) x, y, w, h -> centre / unit, log size. ``unit``: (2,) or (R, 2) width and height."""
-    return torch.cat([(boxes[:, :2] + 0.5 * boxes[:, 2:]) / unit, boxes[:, 2:].log()], dim=1)
+    """Boxes (..., 4) x, y, w, h -> centre / unit, log size. ``unit``: (..., 2) width and height."""
+    return torch.cat([(boxes[..., :2] + 0.5 * boxes[..., 2:]) / unit, boxes[..., 2:].log()], dim=-1)
 
 
 def from_relative(relative: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     """Inverse of `to_relative`."""
-    size = relative[:, 2:].exp()
-    return torch.cat([relative[:, :2] * unit - 0.5 * size, size], dim=1)
+    size = relative[..., 2:].exp()
+    return torch.cat([relative[..., :2] * unit - 0.5 * size, size], dim=-1)
 
 
 def ascend(
@@ -62,34 +62,34 @@ def ascend(
     """Gradient ascent on the score.
 
     Args:
-        scorer: Of the target.
-        features: Of the frame.
-        boxes: (R, 4) x, y, w, h in pixels of the network input.
+        scorer: Of the T targets.
+        features: Of each target's search area, batch size T.
+        boxes: (T, R, 4) x, y, w, h in pixels of the network input.
         config: Gives number of steps and space.
         step: (4,) step length of each coordinate.
         decay: () factor on it after each step.
 
     Returns:
-        The boxes (R, 4) after the last step and the scores (R,) before it. With no steps the boxes as they are.
+        The boxes (T, R, 4) after the last step and the scores (T, R) before it. With no steps the boxes as they are.
     """
     maps = scorer.prepare(features)
     if config.box_refinement_iter == 0:
         return boxes, scorer.score_and_gradient(maps, boxes)[0]
     relative_space = config.box_refinement_space == "relative"
-    unit = boxes[0, 2:]
+    unit = boxes[:, :1, 2:]
     relative = to_relative(boxes, unit)
     for _ in range(config.box_refinement_iter):
         if relative_space:
             boxes = from_relative(relative, unit)
         score, gradient = scorer.score_and_gradient(maps, boxes)
-        by_corner, by_size = gradient[:, :2], gradient[:, 2:]
-        size = boxes[:, 2:]
+        by_corner, by_size = gradient[..., :2], gradient[..., 2:]
+        size = boxes[..., 2:]
         if relative_space:
             # The centre moves the corner; a larger size also moves the corner back by half of itself.
-            gradient = torch.cat([by_corner * unit, size * (by_size - 0.5 * by_corner)], dim=1)
+            gradient = torch.cat([by_corner * unit, size * (by_size - 0.5 * by_corner)], dim=-1)
             relative = relative + step * gradient
         else:
-            boxes = boxes + step * gradient * torch.cat([size, size], dim=1)
+            boxes = boxes + step * gradient * torch.cat([size, size], dim=-1)
         step = step * decay
     return from_relative(relative, unit) if relative_space else boxes, score
 
@@ -98,8 +98,8 @@ class Selection(NamedTuple):
     """Result of `select_box`.
 
     Attributes:
-        box: (4,) mean of the best boxes.
-        any_left: () bool, whether there was a box of sensible shape; otherwise ``box`` means nothing.
+        box: (T, 4) mean of the best boxes.
+        any_left: (T,) bool, whether there was a box of sensible shape; otherwise ``box`` means nothing.
     """
 
     box: torch.Tensor
@@ -107,19 +107,20 @@ class Selection(NamedTuple):
 
 
 def select_box(boxes: torch.Tensor, scores: torch.Tensor, best: int, max_aspect_ratio: torch.Tensor) -> Selection:
-    """The mean of the best-scored boxes, sizes at least 1, without those of extreme shape.
+    """The mean of each target's best-scored boxes, sizes at least 1, without those of extreme shape.
 
     Args:
-        boxes: (R, 4) x, y, w, h.
-        scores: (R,).
+        boxes: (T, R, 4) x, y, w, h.
+        scores: (T, R).
         best: How many to average, at most.
         max_aspect_ratio: () limit of w/h and of h/w.
     """
-    boxes = torch.cat([boxes[:, :2], boxes[:, 2:].clamp_min(1.0)], dim=1)
-    aspect = boxes[:, 2] / boxes[:, 3]
+    boxes = torch.cat([boxes[..., :2], boxes[..., 2:].clamp_min(1.0)], dim=-1)
+    aspect = boxes[..., 2] / boxes[..., 3]
     keep = (aspect < max_aspect_ratio) & (aspect > 1.0 / max_aspect_ratio)
     ranked = torch.where(keep, scores, torch.full_like(scores, -torch.inf))
-    top = ranked.topk(min(best, len(boxes))).indices
-    weight = keep.index_select(0, top).to(boxes.dtype)[:, None]
-    chosen = torch.where(weight > 0, boxes.index_select(0, top), torch.zeros_like(weight))
-    return Selection(chosen.sum(dim=0) / weight.sum().clamp_min(1.0), keep.any())
+    top = ranked.topk(min(best, boxes.shape[1]), dim=1).indices  # (T, best)
+    weight = keep.gather(1, top).to(boxes.dtype)[..., None]
+    top_boxes = boxes.gather(1, top[..., None].expand(-1, -1, 4))
+    chosen = torch.where(weight > 0, top_boxes, torch.zeros_like(weight))
+    return Selection(chosen.sum(dim=1) / weight.sum(dim=1).clamp_min(1.0), keep.any(dim=1))

@@ -1,13 +1,19 @@
-"""The target: what a frame says of it, and where it is."""
+"""A target: what a frame says of it, where it is, and what the host remembers of it."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from trdimp_ros.tracking.geometry import Box, Pair
+from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.frame_exchange import FrameDecision
+from trdimp_ros.tracking.geometry import Box, Pair, box_at, sample_box, sample_location
 from trdimp_ros.tracking.localization import State
+from trdimp_ros.tracking.randomness import RandomSource
 
 
 @dataclass(frozen=True)
@@ -58,3 +64,118 @@ class TargetState:
     clear_size: Pair
     clear_scale: np.float32
     frame_number: int = 1
+
+
+Coordinates = tuple[int, int, int, int]
+"""Of a search area in the image: top, left, bottom, right; the last two exclusive."""
+
+
+@dataclass(frozen=True)
+class LocatedFrame:
+    """The frame that a target was located in last.
+
+    Attributes:
+        decision: What was found.
+        sample_position: Centre of the search area of the chosen scale.
+        sample_scale: Its image pixels per pixel of the network input.
+    """
+
+    decision: FrameDecision
+    sample_position: Pair
+    sample_scale: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is to be learned from."""
+        return self.decision.state not in (State.NOT_FOUND, State.UNCERTAIN)
+
+
+@dataclass
+class TrackedTarget:
+    """The host's side of one target.
+
+    Attributes:
+        name: Given by the user.
+        state: Where it is.
+        random: Its random numbers.
+        located: The frame located last, until it has been learned from.
+        score_map: Of that frame, on the device.
+    """
+
+    name: Hashable
+    state: TargetState
+    random: RandomSource
+    located: LocatedFrame | None = None
+    score_map: torch.Tensor | None = None
+    _jitter: NDArray[np.float32] | None = None
+
+    def jitter(self, candidates: int) -> NDArray[np.float32]:
+        """Random numbers (candidates, 4) for the candidate boxes: new ones after every frame that was refined."""
+        if self._jitter is None:
+            self._jitter = self.random.jitter(candidates).numpy()
+        return self._jitter
+
+    def take(
+        self, decision: FrameDecision, coordinates: list[Coordinates], score_map: torch.Tensor, config: TrackerConfig
+    ) -> TrackResult:
+        """Move to where a frame has found the target.
+
+        Args:
+            decision: Of the frame.
+            coordinates: Its search areas, one for each scale.
+            score_map: Of the chosen scale.
+            config: Parameters in force.
+        """
+        state = self.state
+        if not decision.finite:  # half precision that overflowed, or weights that are no numbers
+            decision = decision.lost(state.position, state.size, state.scale)
+        state.frame_number += 1
+        state.position, state.size, state.scale = decision.position, decision.size, decision.scale
+        self._remember_clear_view(decision, config.clear_view_threshold)
+        if decision.state != State.NOT_FOUND:
+            self._jitter = None
+        area = coordinates[decision.scale_index]
+        sample_position, sample_scale = sample_location(area, config.image_sample_size)
+        self.located = LocatedFrame(decision, sample_position, float(sample_scale))
+        self.score_map = score_map
+        top, left, bottom, right = area
+        return TrackResult(
+            box=box_at(state.position, state.size),
+            confidence=decision.confidence,
+            state=decision.state,
+            search_area=Box(left, top, right - left, bottom - top),
+        )
+
+    def _remember_clear_view(self, decision: FrameDecision, threshold: float) -> None:
+        """Keep the size of a target that is seen clearly; give it back to one that is lost."""
+        state = self.state
+        if decision.state == State.NOT_FOUND:
+            if threshold:
+                state.size, state.scale = state.clear_size, state.clear_scale
+        elif decision.confidence > threshold:
+            state.clear_size, state.clear_scale = state.size, state.scale
+
+
+def learned_box(located: LocatedFrame, sample_size: int) -> Pair:
+    """The target's box (4,) in the search area of a located frame, pixels of the network input."""
+    decision = located.decision
+    return sample_box(
+        decision.learn_position, decision.size, located.sample_position, located.sample_scale, sample_size
+    )
+
+
+def filter_iterations(decision: FrameDecision, frame_number: int, config: TrackerConfig) -> int:
+    """How many steps the target filter is improved by after a trusted frame (spec section 5)."""
+    if decision.state == State.HARD_NEGATIVE:
+        return config.net_opt_hn_iter
+    if decision.confidence < config.low_score_opt_threshold:
+        return config.net_opt_low_iter
+    if (frame_number - 1) % config.train_skipping == 0:
+        return config.net_opt_update_iter
+    return 0
+
+
+def enters_templates(frame_number: int, config: TrackerConfig) -> bool:
+    """Whether a trusted frame joins the template memory (spec section 5)."""
+    skipping = config.transformer_skipping
+    return bool(skipping) and (frame_number - 1) % skipping == 0

@@ -18,6 +18,26 @@ EXACT_REFRESH_PERIOD = 100
 """After so many frames the attention sums are computed anew, so that rounding errors cannot add up."""
 
 
+def encoded_memory(
+    targets: int, capacity: int, tokens: int, transformer: Transformer, device: torch.device, dtype: torch.dtype
+) -> EncodedMemory:
+    """Room for the encoded template frames of several targets.
+
+    Args:
+        targets: T.
+        capacity: Frames of each target.
+        tokens: L, tokens of a frame.
+        transformer: Gives the channels.
+        device: Where the buffers are.
+        dtype: Of the values; the keys are float32.
+    """
+    count, channels = capacity * tokens, transformer.channels
+    return EncodedMemory(
+        keys=torch.zeros(targets, count, transformer.key_channels, device=device),
+        values=torch.zeros(targets, count, padded_columns(channels + 2), device=device, dtype=dtype),
+    )
+
+
 class TemplateMemory:
     """Classification features and target masks of past frames, encoded whenever they change.
 
@@ -28,40 +48,25 @@ class TemplateMemory:
 
     Args:
         transformer: Encodes the frames.
+        encoded: From `encoded_memory`, batch size 1: what the decoder uses; updated in place. It also gives the sizes.
         capacity: Number of frames.
-        tokens: L, tokens of a frame.
-        channels: C.
-        key_channels: K.
-        device: Where the buffers are.
-        dtype: Of frames and values; keys and attention sums are float32.
 
     Attributes:
-        encoded: What the decoder uses; updated in place.
+        encoded: As given.
     """
 
-    def __init__(
-        self,
-        transformer: Transformer,
-        capacity: int,
-        tokens: int,
-        channels: int,
-        key_channels: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, transformer: Transformer, encoded: EncodedMemory, capacity: int) -> None:
         self.capacity = capacity
+        self.encoded = encoded
         self._transformer = transformer
-        self._channels = channels
-        columns = padded_columns(channels + 1)
+        self._channels = transformer.channels
+        device, dtype = encoded.values.device, encoded.values.dtype
+        tokens, columns = encoded.keys.shape[1] // capacity, padded_columns(self._channels + 1)
         # The frames' tokens and the normaliser, 1 in a slot in use: see `with_normalizer`.
         self._values = torch.zeros(1, capacity, tokens, columns, device=device, dtype=dtype)
-        self._keys = torch.zeros(1, capacity, tokens, key_channels, device=device)
+        self._keys = torch.zeros(1, capacity, tokens, encoded.keys.shape[2], device=device)
         self._sums = torch.ones(1, capacity, tokens, columns, device=device)
         self._masks = torch.zeros(1, capacity, tokens, device=device)
-        self.encoded = EncodedMemory(
-            keys=torch.zeros(1, capacity * tokens, key_channels, device=device),
-            values=torch.zeros(1, capacity * tokens, padded_columns(channels + 2), device=device, dtype=dtype),
-        )
         self._slots: deque[int] = deque()
         self._since_exact = 0
         # A processor works frame by frame: what it computes of all frames at once would not stay in its cache.
@@ -96,6 +101,17 @@ class TemplateMemory:
         self._masks.zero_()[0, :count] = masks
         self._slots = deque(range(count))
         self.refresh()
+
+    def copy_from(self, other: TemplateMemory) -> None:
+        """Become a copy of another memory of the same sizes; `encoded` too."""
+        pairs = zip(self._buffers, other._buffers, strict=True)
+        for mine, theirs in pairs:
+            mine.copy_(theirs)
+        self._slots, self._since_exact = other._slots.copy(), other._since_exact
+
+    @property
+    def _buffers(self) -> list[torch.Tensor]:
+        return [self._values, self._keys, self._sums, self._masks, self.encoded.keys, self.encoded.values]
 
     def insert(self, frame: torch.Tensor, mask: torch.Tensor) -> None:
         """Put a frame to the front; of a full memory the last one leaves: first frame's views, last one first, then the
