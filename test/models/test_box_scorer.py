@@ -90,3 +90,10 @@ def test_a_copied_target_is_scored_alike(parts):
     boxes = torch.tensor([[[10.3, 20.7, 30.1, 25.2]]])
     scores = scorer.score_and_gradient(scorer.prepare(features), boxes)[0]
     assert torch.equal(scores, parts[3].score_and_gradient(parts[3].prepare(features), boxes)[0])
+
+
+def test_boxes_that_are_no_numbers_have_scores_that_are_none(parts):
+    boxes = torch.tensor([[[torch.nan, 10, 20, 20], [10, 10, torch.inf, torch.nan], [10.3, 20.7, 30.1, 25.2]]])
+    scores, gradient = parts[3].score_and_gradient(parts[3].prepare(parts[2]), boxes)
+    alone = parts[3].score_and_gradient(parts[3].prepare(parts[2]), boxes[:, 2:])
+    torch.testing.assert_close((scores[:, 2:], gradient[:, 2:]), alone)

@@ -59,7 +59,7 @@ def test_a_stage_hook_is_never_called_while_recording(fake_cuda):
         tracker.track(frame)
     assert tracker.uses_graphs
     assert fake_cuda
-    assert set(stages) <= {"upload", "decision", "template memory"}
+    assert set(stages) <= {"upload", "decision", "retiring template", "template memory"}
 
 
 def test_a_failed_recording_falls_back_with_one_line(fake_cuda, monkeypatch, caplog):

@@ -75,3 +75,23 @@ def test_a_copy_goes_on_by_itself():
     assert torch.equal(original.encoded.values, copy.encoded.values)
     original.insert(*random_frame(4))
     assert not torch.equal(original.encoded.values, copy.encoded.values)
+
+
+def test_a_frame_can_be_retired_bit_by_bit_without_changing_what_is_in_use():
+    at_once, bit_by_bit = make_memory(4), make_memory(4)
+    for memory in (at_once, bit_by_bit):
+        memory.reset(*random_frame(0, count=3))
+        assert memory.parts_to_retire() == []  # there is a free slot
+        memory.insert(*random_frame(1))
+    in_use = bit_by_bit.encoded.values.clone()
+    slot, retired = torch.tensor([bit_by_bit.next_slot]), []
+    for _ in range(6):
+        for part in bit_by_bit.parts_to_retire(share=0.4):
+            bit_by_bit.retire(slot, part)
+            retired.append(part)
+    assert retired == [0, 1, 2, 3]
+    assert torch.equal(bit_by_bit.encoded.values, in_use)
+    for memory in (at_once, bit_by_bit):
+        memory.insert(*random_frame(2))
+    torch.testing.assert_close(bit_by_bit.encoded.values, at_once.encoded.values, atol=1e-6, rtol=1e-6)
+    assert bit_by_bit.parts_to_retire() == [0, 1, 2, 3]

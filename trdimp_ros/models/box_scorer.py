@@ -1,19 +1,13 @@
 """The box regressor's tail while tracking: scores of candidate boxes and their gradient, in closed form.
 
 Precise RoI pooling needs integrals of the interpolated map over rectangles. They are differences of one function, the
-integral from the map's corner to a point, at the corners of the bins. The integral of a hat function is quadratic
-within a cell, so along one axis, with k = floor(y) and t = y - k::
-
-    integral up to y = Q[k] + f[k] (t - t^2/2) + f[k + 1] t^2/2,    Q[k] = f[0] + ... + f[k - 1] + f[k]/2
-
-and its derivative is the interpolated value f[k] (1 - t) + f[k + 1] t. So each corner needs 3 x 3 entries of maps that
-are summed up once a frame, however large the box. Both levels of the feature pyramid are handled in the same few calls:
-the cost of a step is that of calls rather than of arithmetic.
+integral from the map's corner to a point, at the corners of the bins: see `integral_maps`. So the cost does not depend
+on the size of the box. Both levels of the feature pyramid are handled in the same few calls: a step spends its time on
+calls, and on reading the linear layers' weights, rather than on arithmetic.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import torch
@@ -21,25 +15,12 @@ from torch.nn import functional
 
 from trdimp_ros.models.box_regressor import CANDIDATE_POOL, BoxRegressor
 from trdimp_ros.models.config import STRIDE, STRIDE_FINE
+from trdimp_ros.models.integral_maps import POWERS_OF_T, TAPS, IntegralMaps, MapSummer
 
-TAPS = 3
-"""Entries along one axis that a corner needs: the sum up to its cell, that cell, and the next one."""
+STRIDES = (STRIDE_FINE, STRIDE)
 
-
-class IntegralMaps(NamedTuple):
-    """What `BoxScorer.prepare` makes of the features of the targets' search areas.
-
-    Attributes:
-        entries: (T, M, C) float32: for each of T targets both levels' maps with their running sums, flattened.
-        lengths: (2, E) float32 cells along x and y of the map that each of the E bin edges lies on.
-        strides: (2, E) int64 entries from one cell to the next along x and y.
-        origin: (2, E) int64 first entry of the map, in the row of y; 0 in that of x.
-    """
-
-    entries: torch.Tensor
-    lengths: torch.Tensor
-    strides: torch.Tensor
-    origin: torch.Tensor
+CORNERS = tuple((bins + 1) ** 2 for bins in CANDIDATE_POOL)
+"""Bin corners of a box on each level; P of them on both."""
 
 
 class BoxScorer:
@@ -55,25 +36,33 @@ class BoxScorer:
     """
 
     def __init__(self, regressor: BoxRegressor, max_targets: int = 1, dtype: torch.dtype = torch.float32) -> None:
-        plain, biases = [], []
-        for block, bins in zip((regressor.fc3_rt, regressor.fc4_rt), CANDIDATE_POOL, strict=True):
+        plain, biases, per_area = [], [], []
+        for block, bins, stride in zip((regressor.fc3_rt, regressor.fc4_rt), CANDIDATE_POOL, STRIDES, strict=True):
             weight, bias = (tensor.detach().float() for tensor in block.folded())
             plain.append(weight.view(len(bias), -1, bins**2))  # (out, C, bins * bins)
             biases.append(bias)
+            per_area.append(torch.full_like(bias, (bins * stride) ** 2))
         self._plain = plain
         self._bias = torch.cat(biases)
+        # One over a bin's area in cells, for a box of one square pixel; for each output.
+        self._per_area = torch.cat(per_area)
         self._output = regressor.iou_predictor.weight.detach().float()[0]
         self._output_bias = regressor.iou_predictor.bias.detach().float()
         device = self._bias.device
         self._weights = [
-            torch.zeros(max_targets, one[0].numel(), len(one), device=device, dtype=dtype) for one in plain
-        ]  # (T, bins * bins * C, out)
-        self._layout = _bin_layout(device)
+            torch.zeros(max_targets, len(one), one[0].numel(), device=device, dtype=dtype) for one in plain
+        ]  # (T, out, bins * bins * C)
+        self._layout = _corner_layout(device)
+        edges = [bins + 1 for bins in CANDIDATE_POOL]
+        levels = [level for level, count in enumerate(edges) for _ in range(count)]
+        # Every corner is asked for three values of the same entries.
+        points = [point for point in _corner_points() for _ in range(3)]
+        self._summer = MapSummer(levels, points)
 
     def set_modulation(self, target: int, modulation: tuple[torch.Tensor, torch.Tensor]) -> None:
         """Take the two modulation vectors (channels,) of one target; buffers keep their place in memory."""
         for buffer, plain, vector in zip(self._weights, self._plain, modulation, strict=True):
-            buffer[target].copy_((plain * vector.float()[:, None]).permute(2, 1, 0).flatten(0, 1))
+            buffer[target].copy_((plain * vector.float()[:, None]).transpose(1, 2).flatten(1))
 
     def copy_target(self, source: int, destination: int) -> None:
         """Score for the target in one place from another one too."""
@@ -81,11 +70,11 @@ class BoxScorer:
             buffer[destination].copy_(buffer[source])
 
     def prepare(self, features: tuple[torch.Tensor, torch.Tensor]) -> IntegralMaps:
-        """Sum up features from `BoxRegressor.search_features`, one search area for each of the first T targets."""
-        maps = [feature.permute(0, 2, 3, 1).float() for feature in features]  # (T, H, W, C)
-        entries = torch.cat([with_running_sums(one).flatten(1, 2) for one in maps], dim=1)
-        sizes = tuple((one.shape[1], one.shape[2]) for one in maps)
-        return IntegralMaps(entries, *_places_of_edges(sizes, entries.device))
+        """Sum up features from `BoxRegressor.search_features`, one search area for each of the first T targets.
+
+        The result is good until the next call.
+        """
+        return self._summer([feature.permute(0, 2, 3, 1).float() for feature in features])  # (T, H, W, C)
 
     def score_and_gradient(self, maps: IntegralMaps, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Score boxes on one frame.
@@ -97,41 +86,36 @@ class BoxScorer:
         Returns:
             Scores (T, R) and their gradient (T, R, 4) with respect to x, y, w, h.
         """
-        layout, channels = self._layout, maps.entries.shape[-1]
         targets, count = boxes.shape[:2]
         weights = [buffer[:targets] for buffer in self._weights]
-        boxes = boxes.flatten(0, 1)  # (B, 4), B = T * R
-        corners = self._at_corners(maps, boxes)  # (B, P, 3, C)
-        # A box without area pools to zero.
-        size = boxes[:, 2:]
-        solid = (size > 0).all(dim=1, keepdim=True)
-        inverse_size = torch.where(solid, 1.0 / torch.where(solid, size, 1.0), 0.0)  # (B, 2)
-        inverse_area = inverse_size.prod(dim=1)[:, None, None] * layout.bins_per_area  # (B, bins, 1)
-        pooled = (layout.differences @ corners[:, :, 0]) * inverse_area  # (B, bins, C)
+        corners = self._at_corners(maps, boxes.flatten(0, 1))  # (B, P, 3, C), B = T * R
+        size = boxes[..., 2:]
+        solid = (size > 0).all(dim=-1, keepdim=True)
+        inverse_size = torch.where(solid, size, torch.inf).reciprocal()  # a box without area pools to zero
+        inverse_area = inverse_size.prod(dim=-1, keepdim=True) * self._per_area  # (T, R, 2 * out), of a bin in cells
 
-        fine = CANDIDATE_POOL[0] ** 2
-        parts = pooled[:, :fine], pooled[:, fine:]
         products = [
-            part.reshape(targets, count, -1).to(weight.dtype) @ weight
-            for part, weight in zip(parts, weights, strict=True)
+            _product(integral.view(targets, count, -1).to(weight.dtype), weight.transpose(1, 2))
+            for integral, weight in zip(_over_bins(corners[:, :, 0]), weights, strict=True)
         ]
-        hidden = torch.relu(torch.cat(products, dim=2).float() + self._bias)  # (T, R, 2 * out)
+        # The mean over a bin is its integral over its area: divided by only after the linear layer.
+        linear = torch.cat(products, dim=2).float() * inverse_area  # (T, R, 2 * out)
+        hidden = torch.relu(linear + self._bias)
         score = hidden @ self._output + self._output_bias
 
-        upstream = (self._output * (hidden > 0)).chunk(2, dim=2)
-        by_pooled = [
-            (part.to(weight.dtype) @ weight.transpose(1, 2)).view(targets * count, -1, channels)
-            for part, weight in zip(upstream, weights, strict=True)
+        upstream = self._output * (hidden > 0)
+        by_bin = [
+            _product(part.to(weight.dtype), weight).float().view(targets * count, bins, bins, -1)
+            for part, weight, bins in zip(
+                (upstream * inverse_area).chunk(2, dim=2), weights, CANDIDATE_POOL, strict=True
+            )
         ]
-        by_bin = torch.cat(by_pooled, dim=1).float()  # (B, bins, C)
-        by_corner = layout.differences.T @ (by_bin * inverse_area)  # (B, P, C)
         # How the score changes as each corner moves down and to the right.
-        moved = (corners[:, :, 1:] * by_corner[:, :, None]).sum(-1)  # (B, P, 2)
-        by_edge = torch.stack([moved[..., 1] @ layout.to_columns, moved[..., 0] @ layout.to_rows], dim=1)  # (B, 2, E)
-        by_start, by_size = by_edge @ layout.per_start, by_edge @ layout.per_size  # (B, 2)
+        moved = (corners[:, :, 1:] * _to_corners(by_bin)[:, :, None]).sum(-1)  # (B, P, 2)
+        gradient = (moved.flatten(1) @ self._layout.to_boxes).view(boxes.shape)
         # A larger area lowers the mean.
-        by_size = by_size - (by_bin * pooled).sum(dim=(1, 2))[:, None] * inverse_size
-        return score, torch.cat([by_start, by_size], dim=1).view(targets, count, 4)
+        gradient[..., 2:] -= (upstream * linear).sum(dim=-1, keepdim=True) * inverse_size
+        return score, gradient
 
     def _at_corners(self, maps: IntegralMaps, boxes: torch.Tensor) -> torch.Tensor:
         """At every bin corner of boxes (B, 4): the integral up to it, its derivatives by y and by x; (B, P, 3, C).
@@ -140,118 +124,108 @@ class BoxScorer:
         """
         layout = self._layout
         # (B, 2, E): x and y of the bins' edges, in cells
-        edges = boxes[:, :2, None] * layout.per_start + boxes[:, 2:, None] * layout.per_size
-        inside = torch.minimum(edges.clamp_min(-1.0), maps.lengths)
+        edges = torch.addcmul(boxes[:, :2, None] * layout.per_start, boxes[:, 2:, None], layout.per_size)
+        # Unlike a clamp these leave no place that is not a number, which would be no entry of the table.
+        inside = torch.fmin(torch.fmax(edges, layout.lowest), maps.lengths)
         cell = inside.floor()
         t = inside - cell
-        upper = 0.5 * t * t
-        one, zero = torch.ones_like(t), torch.zeros_like(t)
-        integral, derivative = torch.stack([one, t - upper, upper], dim=-1), torch.stack([zero, 1.0 - t, t], dim=-1)
-        # Of the running sums, of the cell and of the next one; a line of zeros lies before the map.
-        lines = torch.stack([cell + 1, cell + maps.lengths + 4, cell + maps.lengths + 5], dim=-1)
-        places = lines.long() * maps.strides[..., None] + maps.origin[..., None]  # (B, 2, E, 3)
+        constant_part, by_t, by_t_squared = layout.powers_of_t
+        weights = torch.addcmul(torch.addcmul(constant_part, t[..., None], by_t), (t * t)[..., None], by_t_squared)
+        weights = weights.view(len(boxes), 2, -1, TAPS)  # (B, 2, E * 2, 3): in the integral, in its derivative
+        by_row = weights[:, 1].index_select(1, layout.row_weights)  # (B, P * 3, 3)
+        by_column = weights[:, 0].index_select(1, layout.column_weights)
+        weights = by_row[..., :, None] * by_column[..., None, :]  # (B, P * 3, 3, 3)
 
-        rows, columns = layout.row_of_corner, layout.column_of_corner
-        index = places[:, 1].index_select(1, rows)[..., :, None] + places[:, 0].index_select(1, columns)[..., None, :]
-        targets, in_map, channels = maps.entries.shape
-        first = in_map * torch.arange(targets, device=boxes.device)
-        index = index.view(targets, -1) + first[:, None]
-        entries = maps.entries.view(-1, channels).index_select(0, index.flatten())  # (B * P * 9, C)
-        down, slope_down = integral[:, 1].index_select(1, rows), derivative[:, 1].index_select(1, rows)  # (B, P, 3)
-        right, slope_right = integral[:, 0].index_select(1, columns), derivative[:, 0].index_select(1, columns)
-        by_y = torch.stack([down, slope_down, down], dim=2)  # (B, P, 3, 3)
-        by_x = torch.stack([right, right, slope_right], dim=2)
-        weights = by_y[..., :, None] * by_x[..., None, :]  # (B, P, 3, 3, 3)
-        at_corners = torch.bmm(weights.view(-1, 3, TAPS**2), entries.view(-1, TAPS**2, channels))
-        return at_corners.view(len(boxes), layout.corners, 3, -1)
+        place = (cell * maps.steps).long()
+        place = place[:, 1].index_select(1, layout.rows) + place[:, 0].index_select(1, layout.columns)  # (B, P * 3)
+        index = place.view(len(maps.offsets), -1, place.shape[1], 1) + maps.offsets[:, None]
+        # Weighted sums of nine entries each, without a copy of the entries.
+        at_corners = functional.embedding_bag(
+            index.view(-1, TAPS**2), maps.table, per_sample_weights=weights.view(-1, TAPS**2), mode="sum"
+        )
+        return at_corners.view(len(boxes), sum(CORNERS), 3, -1)
 
 
-def with_running_sums(feature: torch.Tensor) -> torch.Tensor:
-    """Maps (T, H, W, C) with their sums along both axes: (T, 2 (H + 3), 2 (W + 3), C), on an axis first Q, then f."""
-    height, width, channels = feature.shape[1:]
-    by_rows = _summing_matrix(height, feature.device) @ feature.flatten(2)  # (T, 2 (H + 3), W * C)
-    sums = _summing_matrix(width, feature.device) @ by_rows.view(-1, width, channels)
-    return sums.view(len(feature), -1, *sums.shape[1:])
+def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """``left @ right`` of batches. A batch of one is no batch: a transposed one would be copied in half precision."""
+    return (left[0] @ right[0])[None] if len(left) == 1 else left @ right
 
 
-@functools.cache
-def _summing_matrix(length: int, device: torch.device) -> torch.Tensor:
-    """(2 (length + 3), length) float32, maps a line of cells to Q and then to f.
-
-    Before the line lies one zero, behind it two, so that the entries of any point are found without a test. Only
-    differences of sums are used. They are counted from the middle, where the target is expected: small numbers lose
-    fewer digits.
-    """
-    cells = torch.zeros(length + 3, length)
-    cells[1 : length + 1] = torch.eye(length)
-    sums = cells.cumsum(0) - 0.5 * cells
-    return torch.cat([sums - sums[len(sums) // 2], cells]).to(device)
+def _over_bins(integrals: torch.Tensor) -> list[torch.Tensor]:
+    """Integrals up to the corners (B, P, C) -> integrals over the bins, (B, bins, bins, C) on each level."""
+    levels = []
+    for part, bins in zip(integrals.split(CORNERS, dim=1), CANDIDATE_POOL, strict=True):
+        grid = part.unflatten(1, (bins + 1, bins + 1))
+        rows = grid[:, 1:] - grid[:, :-1]
+        levels.append(rows[:, :, 1:] - rows[:, :, :-1])
+    return levels
 
 
-class _BinLayout(NamedTuple):
-    """Constants that say which edges and corners the bins of both levels have.
+def _to_corners(by_bin: list[torch.Tensor]) -> torch.Tensor:
+    """The transpose of `_over_bins`: (B, bins, bins, C) on each level -> (B, P, C)."""
+    levels = []
+    for part in by_bin:
+        grid = functional.pad(part, (0, 0, 1, 1, 1, 1))
+        rows = grid[:, :-1] - grid[:, 1:]
+        levels.append((rows[:, :, :-1] - rows[:, :, 1:]).flatten(1, 2))
+    return torch.cat(levels, dim=1)
+
+
+class _CornerLayout(NamedTuple):
+    """Constants of the E bin edges (along each axis) and the P bin corners of both levels.
 
     Attributes:
-        corners: P, number of bin corners of a box on both levels.
         per_start: (E,) how the place of an edge, in cells, grows with the box's corner.
         per_size: (E,) and with its size.
-        row_of_corner: (P,) edge that a corner lies on.
-        column_of_corner: (P,) likewise.
-        differences: (bins, P) turns integrals up to corners into integrals over bins.
-        to_rows: (P, E) sums corners by their row edge.
-        to_columns: (P, E) sums corners by their column edge.
-        bins_per_area: (bins, 1) one over a bin's area in cells, for a box of one square pixel.
+        rows: (P * 3,) edge of rows that a corner lies on, for the integral and its derivatives by y and by x.
+        columns: (P * 3,) edge of columns, likewise.
+        row_weights: (P * 3,) which of the E * 2 weights (of the integral, of its derivative) applies along y.
+        column_weights: (P * 3,) along x.
+        powers_of_t: (3, 6), see `POWERS_OF_T`.
+        to_boxes: (P * 2, 4) how corners move, down and to the right, with x, y, w, h.
+        lowest: () place from which on maps are zero.
     """
 
-    corners: int
     per_start: torch.Tensor
     per_size: torch.Tensor
-    row_of_corner: torch.Tensor
-    column_of_corner: torch.Tensor
-    differences: torch.Tensor
-    to_rows: torch.Tensor
-    to_columns: torch.Tensor
-    bins_per_area: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+    row_weights: torch.Tensor
+    column_weights: torch.Tensor
+    powers_of_t: torch.Tensor
+    to_boxes: torch.Tensor
+    lowest: torch.Tensor
 
 
-def _bin_layout(device: torch.device) -> _BinLayout:
-    per_start: list[torch.Tensor] = []
-    per_size, rows, columns, differences, bins_per_area = [], [], [], [], []
-    first = 0
-    for bins, stride in zip(CANDIDATE_POOL, (STRIDE_FINE, STRIDE), strict=True):
-        lines = torch.arange(bins + 1)
-        edges = first + lines
+def _corner_points() -> list[tuple[int, int]]:
+    """The edges of rows and of columns that each bin corner lies on, both levels."""
+    points, first = [], 0
+    for bins in CANDIDATE_POOL:
+        edges = range(first, first + bins + 1)
+        points += [(row, column) for row in edges for column in edges]
         first += bins + 1
-        per_start.append(torch.full((bins + 1,), 1.0 / stride))
-        per_size.append(lines / (bins * stride))
-        rows.append(edges.repeat_interleave(bins + 1))
-        columns.append(edges.repeat(bins + 1))
-        step = torch.eye(bins + 1)[1:] - torch.eye(bins + 1)[:-1]  # (bins, bins + 1)
-        differences.append(torch.kron(step, step))
-        bins_per_area.append(torch.full((bins**2, 1), float((bins * stride) ** 2)))
-    row_of_corner, column_of_corner = torch.cat(rows).to(device), torch.cat(columns).to(device)
-    return _BinLayout(
-        corners=len(row_of_corner),
-        per_start=torch.cat(per_start).to(device),
-        per_size=torch.cat(per_size).to(device),
-        row_of_corner=row_of_corner,
-        column_of_corner=column_of_corner,
-        differences=torch.block_diag(*differences).to(device),
-        to_rows=functional.one_hot(row_of_corner).float(),
-        to_columns=functional.one_hot(column_of_corner).float(),
-        bins_per_area=torch.cat(bins_per_area).to(device),
+    return points
+
+
+def _corner_layout(device: torch.device) -> _CornerLayout:
+    per_start, per_size = [], []
+    for bins, stride in zip(CANDIDATE_POOL, STRIDES, strict=True):
+        per_start += [1.0 / stride] * (bins + 1)
+        per_size += [edge / (bins * stride) for edge in range(bins + 1)]
+    starts, sizes = torch.tensor(per_start), torch.tensor(per_size)
+    rows, columns = torch.tensor(_corner_points()).T  # (P,) each
+    zero = torch.zeros_like(starts[rows])
+    down = torch.stack([zero, starts[rows], zero, sizes[rows]], dim=1)
+    right = torch.stack([starts[columns], zero, sizes[columns], zero], dim=1)
+    layout = _CornerLayout(
+        per_start=starts,
+        per_size=sizes,
+        rows=rows.repeat_interleave(3),
+        columns=columns.repeat_interleave(3),
+        row_weights=(2 * rows[:, None] + torch.tensor([0, 1, 0])).flatten(),
+        column_weights=(2 * columns[:, None] + torch.tensor([0, 0, 1])).flatten(),
+        powers_of_t=torch.tensor(POWERS_OF_T),
+        to_boxes=torch.stack([down, right], dim=1).flatten(0, 1),
+        lowest=torch.tensor(-1.0),
     )
-
-
-@functools.cache
-def _places_of_edges(sizes: tuple[tuple[int, int], ...], device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Lengths, strides and origin of `IntegralMaps` for maps of these rows and columns."""
-    columns: list[torch.Tensor] = []
-    origin = 0
-    for (height, width), bins in zip(sizes, CANDIDATE_POOL, strict=True):
-        line = 2 * (width + 3)
-        # (3, 2): length, stride and origin along x and y
-        columns += [torch.tensor([[width, height], [1, line], [0, origin]])] * (bins + 1)
-        origin += 2 * (height + 3) * line
-    lengths, strides, origins = torch.stack(columns, dim=-1).to(device)  # (2, E) each
-    return lengths.float(), strides, origins
+    return _CornerLayout(*(values.to(device) for values in layout))

@@ -159,8 +159,14 @@ class DeviceSteps:
         self._runner.run(key, lambda: self._learn_sample(place, iterations, stage))
 
     def learn_template(self, place: int) -> None:
-        """Store the located frame in a target's template memory."""
+        """Store the located frame in a target's template memory, from which `retire_template` has been finished."""
         self._runner.run(("template", place, self._variant), lambda: self._learn_template(place))
+
+    def retire_template(self, place: int, part: int) -> None:
+        """Prepare one part of a target's template memory for the frame that leaves it next."""
+        slot = self.lessons.tensors["template_slot"][place]
+        templates = self._memories[place].templates
+        self._runner.run(("retire", place, part), lambda: templates.retire(slot.long(), part))
 
     def _unless_recorded(self, stage: StageHook) -> StageHook:
         """A hook may wait for the device, which a recording does not bear, and a replay would not call it."""

@@ -238,12 +238,24 @@ class MultiTracker:
             self._steps.lessons.send()
         for place, iterations, remember in lessons:
             self._steps.learn_sample(place, iterations, self.stage)
-            if remember:
-                self._steps.learn_template(place)
-                templates = self._steps.memories(place).templates
-                if templates.refresh_is_due():
-                    templates.refresh()
-                self.stage("template memory")
+            if self._config.transformer_skipping:
+                self._learn_template(place, remember)
+
+    def _learn_template(self, place: int, remember: bool) -> None:
+        """Store the frame in the template memory, or do a part of what can be done in advance."""
+        templates = self._steps.memories(place).templates
+        frames_between = max(self._config.transformer_skipping - 1, 1)
+        parts = templates.parts_to_retire(share=1.0 if remember else 1.0 / frames_between)
+        for part in parts:
+            self._steps.retire_template(place, part)
+        if parts:
+            self.stage("retiring template")
+        if remember:
+            templates.claim_slot()
+            self._steps.learn_template(place)
+            if templates.refresh_is_due():
+                templates.refresh()
+            self.stage("template memory")
 
     def score_map(self, name: Hashable) -> NDArray[np.float32] | None:
         """The score map (rows, columns) of the frame located last; None before the first."""
@@ -317,7 +329,7 @@ class MultiTracker:
                 "box": learned_box(located, config.image_sample_size),
                 "slot": [slot],
                 "sample_weights": samples.weights.values,
-                "template_slot": [templates.claim_slot() if remember else 0],
+                "template_slot": [templates.next_slot],
             },
             row=place,
         )

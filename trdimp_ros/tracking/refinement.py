@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from trdimp_ros.models.box_scorer import IntegralMaps
+from trdimp_ros.models.integral_maps import IntegralMaps
 from trdimp_ros.tracking.config import TrackerConfig
 
 

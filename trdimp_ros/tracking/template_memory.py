@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import torch
@@ -44,7 +45,8 @@ class TemplateMemory:
     Buffers have a fixed size; free slots are masked. The order of the frames matters only for which of them leaves.
 
     When a frame enters, every other frame's attention changes by what it pays to the new frame, and to the one that
-    leaves. Only these are computed: a sixth of the work of encoding a full memory of 20 frames anew.
+    leaves. Only these are computed: a sixth of the work of encoding a full memory of 20 frames anew. Which frame leaves
+    next is known in advance, so what was paid to it can be taken back bit by bit in the frames before (`retire`).
 
     Args:
         transformer: Encodes the frames.
@@ -69,6 +71,7 @@ class TemplateMemory:
         self._masks = torch.zeros(1, capacity, tokens, device=device)
         self._slots: deque[int] = deque()
         self._since_exact = 0
+        self._retired = 0  # parts that no longer attend to the frame that leaves next
         # A processor works frame by frame: what it computes of all frames at once would not stay in its cache.
         at_once = 1 if device.type == "cpu" else capacity
         self._parts = [slice(start, min(start + at_once, capacity)) for start in range(0, capacity, at_once)]
@@ -107,7 +110,7 @@ class TemplateMemory:
         pairs = zip(self._buffers, other._buffers, strict=True)
         for mine, theirs in pairs:
             mine.copy_(theirs)
-        self._slots, self._since_exact = other._slots.copy(), other._since_exact
+        self._slots, self._since_exact, self._retired = other._slots.copy(), other._since_exact, other._retired
 
     @property
     def _buffers(self) -> list[torch.Tensor]:
@@ -121,17 +124,48 @@ class TemplateMemory:
             frame: (1, L, C).
             mask: (1, L).
         """
-        slot = torch.tensor([self.claim_slot()], device=self._keys.device)
+        slot = torch.tensor([self.next_slot], device=self._keys.device)
+        for part in self.parts_to_retire():
+            self.retire(slot, part)
+        self.claim_slot()
         self.store(slot, frame, mask)
         if self.refresh_is_due():
             self.refresh()
 
-    def claim_slot(self) -> int:
-        """Decide, on the host, which slot the next frame goes to."""
-        slot = self._slots.pop() if len(self._slots) == self.capacity else len(self._slots)
+    @property
+    def next_slot(self) -> int:
+        """The slot that the next frame goes to: a free one, or that of the frame that leaves."""
+        return self._slots[-1] if len(self._slots) == self.capacity else len(self._slots)
+
+    def claim_slot(self) -> None:
+        """Give `next_slot` away; the host's part of `insert`."""
+        slot = self.next_slot
+        if len(self._slots) == self.capacity:
+            self._slots.pop()
         self._slots.appendleft(slot)
         self._since_exact += 1
-        return slot
+        self._retired = 0
+
+    def parts_to_retire(self, share: float = 1.0) -> list[int]:
+        """The next parts of the memory to `retire` the leaving frame from, about this share of all.
+
+        They count as done. Before `store` all must be done. From a memory that is not full no frame leaves.
+        """
+        if len(self._slots) < self.capacity:
+            return []
+        first, self._retired = self._retired, min(self._retired + math.ceil(share * len(self._parts)), len(self._parts))
+        return list(range(first, self._retired))
+
+    def retire(self, slot: torch.Tensor, part: int) -> None:
+        """Take back, in one part, what its frames attend to the frame that leaves; the device's part.
+
+        Args:
+            slot: (1,) int64, `next_slot`.
+            part: From `parts_to_retire`.
+        """
+        keys, values = (buffer.index_select(1, slot)[:, 0] for buffer in (self._keys, self._values))
+        weights = attention_weights(self._keys_of(part), keys, values.dtype, includes_self=True)  # (1, n, L)
+        _add_product(self._sums_of(part), weights, -values)
 
     def refresh_is_due(self) -> bool:
         """Whether enough frames have been stored since the last `refresh`."""
@@ -141,25 +175,20 @@ class TemplateMemory:
         """Write a frame to a slot and encode; the device's part of `insert`.
 
         Args:
-            slot: (1,) int64 from `claim_slot`.
+            slot: (1,) int64, `next_slot` before it was claimed.
             frame: (1, L, C).
             mask: (1, L).
         """
         keys, values = self._transformer.self_attn.keys(frame), with_normalizer(frame[None])[0]
-        # A free slot holds zeros, which change no sum.
-        changed_keys = torch.cat([keys, self._keys.index_select(1, slot)[:, 0]], dim=1)  # (1, 2L, K)
-        changed_values = torch.cat([values, -self._values.index_select(1, slot)[:, 0]], dim=1)  # (1, 2L, P)
         self._keys.index_copy_(1, slot, keys[None])
         self._values.index_copy_(1, slot, values[None])
         self._masks.index_copy_(1, slot, mask[None])
-        tokens = frame.shape[1]
         own = torch.zeros_like(self._sums[:, 0])  # (1, L, P): what the new frame attends to
-        for part in self._parts:
-            part_keys, part_values = self._keys[:, part].flatten(1, 2), self._values[:, part].flatten(1, 2)
-            weights = attention_weights(part_keys, changed_keys, frame.dtype, includes_self=True)  # (1, n, 2L)
-            self._sums[:, part].flatten(1, 2).add_(weights @ changed_values)
+        for part in range(len(self._parts)):
+            weights = attention_weights(self._keys_of(part), keys, frame.dtype, includes_self=True)  # (1, n, L)
+            _add_product(self._sums_of(part), weights, values)
             # Queries and keys are the same, so the new frame pays to these what these pay to it.
-            own.add_(weights[..., :tokens].transpose(1, 2) @ part_values)
+            _add_product(own, weights.transpose(1, 2), self._values[:, self._parts[part]].flatten(1, 2))
         self._sums.index_copy_(1, slot, own[None])
         self._encode()
 
@@ -174,8 +203,16 @@ class TemplateMemory:
                 sums[first].add_(weights @ values[second])
                 if first != second:  # queries and keys are the same, so the weights are those of both directions
                     sums[second].add_(weights.transpose(1, 2) @ values[first])
-        self._since_exact = 0
+        self._since_exact = self._retired = 0
         self._encode()
+
+    def _keys_of(self, part: int) -> torch.Tensor:
+        """(1, n, K); a view."""
+        return self._keys[:, self._parts[part]].flatten(1, 2)
+
+    def _sums_of(self, part: int) -> torch.Tensor:
+        """(1, n, P); a view."""
+        return self._sums[:, self._parts[part]].flatten(1, 2)
 
     def _encode(self) -> None:
         in_use, tokens = self._values[..., 0, self._channels], self._masks.shape[-1]
@@ -185,3 +222,11 @@ class TemplateMemory:
             place = slice(part.start * tokens, part.stop * tokens)
             self.encoded.keys[:, place] = prepared.keys
             self.encoded.values[:, place] = prepared.values
+
+
+def _add_product(sums: torch.Tensor, weights: torch.Tensor, values: torch.Tensor) -> None:
+    """Add ``weights @ values`` to sums (1, n, P) float32, in place."""
+    if weights.dtype == sums.dtype:
+        sums.baddbmm_(weights, values)
+    else:
+        sums.add_(weights @ values)
