@@ -16,7 +16,7 @@ def prepare_for_inference(network: TrDiMPNet, device: torch.device, dtype: torch
     """A copy of the network for tracking only, equal up to rounding.
 
     Stages and layers that the tracker never uses are left out. Convolutions and the attention's key projection
-    compute in ``dtype``; the filter optimiser and the box scores stay in float32.
+    compute in ``dtype``; first guess and optimiser of the filter and the box scores stay in float32.
 
     Args:
         network: With its weights loaded. It is not changed.
@@ -38,7 +38,6 @@ def prepare_for_inference(network: TrDiMPNet, device: torch.device, dtype: torch
     for part in (
         prepared.feature_extractor,
         classifier.feature_extractor,
-        classifier.filter_initializer,
         prepared.bb_regressor,
     ):
         for module in part.modules():

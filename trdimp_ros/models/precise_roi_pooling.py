@@ -46,6 +46,29 @@ def bin_weights(start: torch.Tensor, end: torch.Tensor, bins: int, size: int) ->
     return torch.where(empty, torch.zeros_like(mean), mean)
 
 
+def region_weights(
+    rois: torch.Tensor, scale: float, output_size: tuple[int, int], map_size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights of a map's rows and of its columns in the means over the bins of regions.
+
+    Args:
+        rois: (N, R, 4) regions x0, y0, x1, y1 in image pixels.
+        scale: Feature cells per image pixel, 1/8 or 1/16 here.
+        output_size: Bins along the rows and the columns.
+        map_size: H and W, cells of the map.
+
+    Returns:
+        (N, R, output rows, H) and (N, R, output columns, W). Those of a region without area are zero.
+    """
+    images, count = rois.shape[:2]
+    x0, y0, x1, y1 = (rois.reshape(-1, 4) * scale).unbind(-1)
+    rows = bin_weights(y0, y1, output_size[0], map_size[0]).view(images, count, output_size[0], map_size[0])
+    columns = bin_weights(x0, x1, output_size[1], map_size[1]).view(images, count, output_size[1], map_size[1])
+    # A region without area is empty in both directions.
+    solid = ((x1 > x0) & (y1 > y0)).view(images, count, 1, 1)
+    return rows * solid, columns
+
+
 def precise_roi_pool(
     features: torch.Tensor, rois: torch.Tensor, scale: float, output_size: tuple[int, int]
 ) -> torch.Tensor:
@@ -60,12 +83,5 @@ def precise_roi_pool(
     Returns:
         (N, R, C, output rows, output columns). Differentiable with respect to both inputs.
     """
-    images, count = rois.shape[:2]
-    rows, columns = output_size
-    height, width = features.shape[-2:]
-    x0, y0, x1, y1 = (rois.reshape(-1, 4) * scale).unbind(-1)
-    row_weights = bin_weights(y0, y1, rows, height).view(images, count, rows, height)
-    column_weights = bin_weights(x0, x1, columns, width).view(images, count, columns, width)
-    # A region without area is empty in both directions.
-    solid = ((x1 > x0) & (y1 > y0)).view(images, count, 1, 1).to(features.dtype)
-    return torch.einsum("nriy,ncyx,nrjx->nrcij", row_weights * solid, features, column_weights)
+    rows, columns = region_weights(rois, scale, output_size, (features.shape[2], features.shape[3]))
+    return torch.einsum("nriy,ncyx,nrjx->nrcij", rows, features, columns)

@@ -18,6 +18,9 @@ from trdimp_ros.tracking.cropping import sample_patch
 from trdimp_ros.tracking.geometry import Pair, sample_box
 from trdimp_ros.tracking.randomness import RandomSource
 
+VIEWS_AT_ONCE = 4
+"""Views of the first frame in one pass: all of them would need many times the memory of a tracked frame."""
+
 
 @dataclass(frozen=True)
 class FirstFrame:
@@ -142,12 +145,14 @@ def learn_first_frame(
     boxes = frame.boxes.to(device)
     features, modulations = [], []
     references = frame.unrotated if config.iounet_augmentation else 1
-    for index, patch in enumerate(frame.patches.to(device)):
-        # One by one: a batch of them would need many times the memory of a tracked frame.
-        fine, coarse = network.feature_extractor(normalize_image(patch[None]).to(dtype))
+    for first in range(0, len(frame.patches), VIEWS_AT_ONCE):
+        patches = frame.patches[first : first + VIEWS_AT_ONCE].to(device)
+        fine, coarse = network.feature_extractor(normalize_image(patches).to(dtype))
         features.append(network.classifier.features(coarse))
-        if config.use_iou_net and index < references:
-            modulations.append(network.bb_regressor.modulation(fine, coarse, boxes[index : index + 1]))
+        count = min(max(references - first, 0), len(patches))
+        if config.use_iou_net and count:
+            unrotated = boxes[first : first + count]
+            modulations.append(network.bb_regressor.modulation(fine[:count], coarse[:count], unrotated))
     x = torch.cat(features)
     dropped = config.augmentation_dropout_samples
     if dropped:
@@ -179,9 +184,7 @@ def first_filter(
     """
     classifier = network.classifier
     features = decoded[:, None]
-    initial = classifier.filter_initializer(
-        features.to(classifier.filter_initializer.filter_conv.weight.dtype), boxes[:, None]
-    )
+    initial = classifier.filter_initializer(features, boxes[:, None])
     size = score_size((decoded.shape[1], decoded.shape[2]), network.config.filter_size)
     maps = classifier.filter_optimizer.sample_maps(boxes[:, None], size)
     filters = classifier.filter_optimizer(initial, features, maps, iterations)[-1]

@@ -200,9 +200,9 @@ class TemplateMemory:
         for first in range(used):
             for second in range(first, used):
                 weights = attention_weights(keys[first], keys[second], values[0].dtype, includes_self=True)  # (1, L, L)
-                sums[first].add_(weights @ values[second])
+                _add_product(sums[first], weights, values[second])
                 if first != second:  # queries and keys are the same, so the weights are those of both directions
-                    sums[second].add_(weights.transpose(1, 2) @ values[first])
+                    _add_product(sums[second], weights.transpose(1, 2), values[first])
         self._since_exact = self._retired = 0
         self._encode()
 
