@@ -24,6 +24,8 @@ SMALL_SET = Path(__file__).parent / "golden"
 FULL_SET = Path(os.environ.get("TRDIMP_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
 
 TABLE_ROW = re.compile(r"^\| `(?P<key>[^`]+)` \|[^|]*\|[^|]*\| (?P<tolerance>[^|]*) \| (?P<description>.*) \|$", re.M)
+NUMBER = r"-?\d*\.?\d+"
+LISTED_NUMBERS = re.compile(rf"(?:[\s,()]*{NUMBER}(?:/{NUMBER})?)+")
 STORED = re.compile(r"stored \[(?P<slices>[0-9:, ]+)\]")
 
 
@@ -58,6 +60,18 @@ class GoldenSet:
 
     def description(self, key: str) -> str:
         return self._descriptions[key]
+
+    def numbers_after(self, key: str, words: str) -> list[float]:
+        """The numbers that follow these words in an entry's description, up to the first word that is none.
+
+        Written like ``(2.3,4.1), (-1.5,9.2)``, ``.5,.55`` or ``80/2.2``.
+        """
+        text = self._descriptions[key]
+        assert words in text, f"{key}: no {words!r} in {text!r}"
+        listed = LISTED_NUMBERS.match(text.split(words, 1)[1])
+        assert listed, f"{key}: no numbers after {words!r} in {text!r}"
+        found = re.findall(rf"({NUMBER})(?:/({NUMBER}))?", listed[0])
+        return [float(one) / float(divisor or 1) for one, divisor in found]
 
     def tolerance(self, key: str) -> float:
         text = self._tolerances[key]

@@ -177,9 +177,12 @@ class TestFilterOptimizer:
         golden.check("optimizer/label_map", maps.label)
         golden.check("optimizer/target_mask", maps.mask)
         golden.check("optimizer/spatial_weight", maps.weight)
-        small = FilterOptimizer(bins=6, bin_width=0.7, filter_size=4)
-        centers = torch.tensor([[2.3, 4.1], [-1.5, 9.2]])
-        golden.check("optimizer/distance_map_small", small.distance_bins(centers, (7, 9)))
+        key = "optimizer/distance_map_small"
+        bin_width = golden.numbers_after(key, "bins of")[0]
+        centers = torch.tensor(golden.numbers_after(key, "centres")).view(-1, 2)
+        bins, rows, columns = golden[key].shape[1:]
+        small = FilterOptimizer(bins, bin_width, filter_size=4)
+        golden.check(key, small.distance_bins(centers, (rows, columns)))
 
     def test_golden_activation(self, golden):
         scores, mask = golden["optimizer/act_in"], golden["optimizer/act_mask"]

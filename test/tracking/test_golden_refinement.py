@@ -129,21 +129,24 @@ def test_golden_refined_box(golden, scorer_and_features):
 
 
 def test_golden_update_of_position_and_scale(golden):
-    cases = [((100, 100), None), ((-500, 100), None), ((-10, 330), None), ((251, 400), None),
-             ((100, 100), 1.2), ((300, -40), 0.01), ((-80, 500), 9)]  # fmt: skip
+    key = "geometry/update_state"
+    before = {
+        name: golden.numbers_after(key, words)
+        for name, words in {"size": "before: target_sz", "base_size": "base_target_sz", "image_size": "image"}.items()
+    }
+    old_scale = golden.numbers_after(key, "scale ")
+    listed = golden.description(key).split("new_scale) = ")[1].replace("none", "None")
+    cases = ast.literal_eval(f"[{listed}]")
     low, high = golden["geometry/scale_bounds"].tolist()
     rows = []
     for position, scale in cases:
-        size = (60, 84)
         scalars = frame_numbers(
             TrackerConfig(),
+            **before,
             position=(0, 0),
-            size=size,
-            base_size=(50, 70),
-            image_size=(240, 320),
             scale_bounds=(low, high),
             sample_positions=(0, 0),
-            sample_scales=[1.2 if scale is None else scale],
+            sample_scales=old_scale if scale is None else [scale],
         )
         decision = FrameDecision.from_packed(
             _follow_scale(found(State.NORMAL, torch.tensor(position, dtype=torch.float32)), scalars)[0].numpy()
@@ -155,11 +158,13 @@ def test_golden_update_of_position_and_scale(golden):
 def test_golden_search_areas_of_several_scales(golden):
     skip_in_small_set(golden, "sample_patch/multi_patch")
     image = golden["sample_patch/imageA"].numpy()
-    center = np.array([140, 190], np.float32)
+    key = "sample_patch/multi_coords"
+    center = np.array(golden.numbers_after(key, " at"), np.float32)
+    sample = int(golden.numbers_after(key, "sample size")[0])
     patches, coordinates = [], []
-    for scale in (0.5, 0.55, 0.45):
-        size = np.full(2, np.float32(scale) * np.float32(352), np.float32)
-        patch, where = sample_patch(image, center, size, (352, 352), "inside_major", 1.5)
+    for scale in golden.numbers_after(key, "scales"):
+        size = np.full(2, np.float32(scale) * np.float32(sample), np.float32)
+        patch, where = sample_patch(image, center, size, (sample, sample), "inside_major", 1.5)
         patches.append(patch)
         coordinates.append(where)
     golden.check("sample_patch/multi_coords", np.array(coordinates))

@@ -131,13 +131,15 @@ def test_golden_localization_of_equal_peaks(golden):
     parameters = golden.json("localize/trdimp/params")
     scores = golden["localize/ties/scores"]
     count = len(scores)
-    position = torch.tensor([120.0, 130.0]).expand(count, 2)
+    key = "localize/ties/scores"
+    position = torch.tensor(golden.numbers_after(key, "pos = sample_pos =")).expand(count, 2)
+    scale = golden.numbers_after(key, "sample_scale")[0]
     result = localize(
         scores,
         position[:, None],
-        torch.ones(count, 1),
+        torch.full((count, 1), scale),
         position,
-        torch.tensor([80 / 2.2, 144 / 2.2]).expand(count, 2),
+        torch.tensor(golden.numbers_after(key, "target_sz =")).expand(count, 2),
         thresholds_of(parameters),
         352,
         4,
@@ -150,11 +152,11 @@ def test_golden_localization_of_equal_peaks(golden):
 def test_golden_plain_localization(golden):
     parameters = golden.json("localize/trdimp/params")
     scores = golden["localize/plain/scores"]
-    count = len(scores)
+    count, scales = scores.shape[:2]
     result = localize(
         scores,
-        torch.zeros(count, 3, 2),
-        torch.tensor([1.0, 1.1, 0.9]).expand(count, 3),
+        torch.zeros(count, scales, 2),
+        torch.tensor(golden.numbers_after("localize/plain/scores", "sample scales")).expand(count, scales),
         torch.zeros(count, 2),
         torch.ones(count, 2),
         thresholds_of(parameters),
@@ -188,12 +190,16 @@ def test_golden_geometry(golden):
     golden.check("geometry/location/pos", np.stack([position for position, _ in locations]))
     golden.check("geometry/location/scale", np.stack([scale for _, scale in locations]))
 
-    position = np.array([100.25, 80.5], np.float32)
-    centers = [centered_sample_position(position, 1.3, 352, *sizes) for sizes in ((22, 4), (22, 5), (23, 4), (14, 4))]
-    golden.check("geometry/centered_pos", np.stack(centers))
-    golden.check(
-        "geometry/scale_bounds", np.array(scale_bounds(np.array([50, 70], np.float32), (240, 320)), np.float32)
-    )
+    key = "geometry/centered_pos"
+    position = np.array(golden.numbers_after(key, "for pos"), np.float32)
+    target_scale, sample = golden.numbers_after(key, "target_scale")[0], golden.numbers_after(key, ", S")[0]
+    sizes = np.array(golden.numbers_after(key, "(feature size, kernel) ="), int).reshape(-1, 2)
+    centers = [centered_sample_position(position, target_scale, int(sample), *pair) for pair in sizes.tolist()]
+    golden.check(key, np.stack(centers))
+    key = "geometry/update_state"
+    base_size = np.array(golden.numbers_after(key, "base_target_sz"), np.float32)
+    image_size = tuple(int(number) for number in golden.numbers_after(key, "image"))
+    golden.check("geometry/scale_bounds", np.array(scale_bounds(base_size, image_size), np.float32))
 
     polygons = golden["geometry/vot_polygon"].tolist()
     golden.check("geometry/vot_rect_area", np.array([polygon_to_box(polygon) for polygon in polygons]))
