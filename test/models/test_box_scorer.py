@@ -83,6 +83,18 @@ def test_several_targets_at_once_are_each_scored_as_alone():
         torch.testing.assert_close(gradient[place, None], wanted_gradient, atol=1e-6, rtol=1e-4)
 
 
+def test_room_for_more_targets_is_the_same_room_for_fewer():
+    """What a recorded graph relies on: tracking more targets for a while must not move anything."""
+    torch.manual_seed(4)
+    regressor = BoxRegressor(12, 16, 8).eval()
+    scorer = scorer_of(regressor, *[(torch.rand(1, 8), torch.rand(1, 8)) for _ in range(3)])
+    features = torch.rand(3, 8, 12, 14), torch.rand(3, 8, 6, 7)
+    one = scorer.prepare((features[0][:1], features[1][:1])).table
+    three = scorer.prepare(features).table
+    assert one.data_ptr() == three.data_ptr()
+    assert 3 * len(one) == len(three)
+
+
 def test_a_copied_target_is_scored_alike(parts):
     regressor, modulation, features, _ = parts
     scorer = scorer_of(regressor, (modulation[1], modulation[0]), modulation)

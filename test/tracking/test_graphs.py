@@ -31,7 +31,7 @@ def fake_cuda(monkeypatch):
         return graphs[-1]
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", make)
-    monkeypatch.setattr(torch.cuda, "graph", lambda graph: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **options: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     return graphs
 
@@ -64,7 +64,7 @@ def test_a_stage_hook_is_never_called_while_recording(fake_cuda):
 
 def test_a_failed_recording_falls_back_with_one_line(fake_cuda, monkeypatch, caplog):
     @contextlib.contextmanager
-    def failing(graph):
+    def failing(graph, **options):
         yield
         raise RuntimeError("operation not permitted when stream is capturing")
 

@@ -57,7 +57,7 @@ class BoxScorer:
         levels = [level for level, count in enumerate(edges) for _ in range(count)]
         # Every corner is asked for three values of the same entries.
         points = [point for point in _corner_points() for _ in range(3)]
-        self._summer = MapSummer(levels, points)
+        self._summer = MapSummer(max_targets, levels, points)
 
     def set_modulation(self, target: int, modulation: tuple[torch.Tensor, torch.Tensor]) -> None:
         """Take the two modulation vectors (channels,) of one target; buffers keep their place in memory."""

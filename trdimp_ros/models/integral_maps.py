@@ -44,11 +44,13 @@ class MapSummer:
     """Sums up maps, frame after frame, in the same room on the device.
 
     Args:
+        max_targets: Room is taken for so many.
         levels: The level that each of E lines lies on.
         points: The lines, of rows and of columns, that cross in each of P points.
     """
 
-    def __init__(self, levels: Sequence[int], points: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, max_targets: int, levels: Sequence[int], points: Sequence[tuple[int, int]]) -> None:
+        self._max_targets = max_targets
         self._levels, self._points = tuple(levels), tuple(points)
         self._table = torch.zeros(0)
 
@@ -64,15 +66,16 @@ class MapSummer:
         targets, device, channels = len(maps[0]), maps[0].device, maps[0].shape[-1]
         sizes = tuple((one.shape[1], one.shape[2]) for one in maps)
         counts = [_entries(size) for size in sizes]
-        shape = (targets * sum(counts), channels)
-        if self._table.shape != shape:
-            self._table = torch.zeros(shape, device=device)
-        rooms = self._table.split([targets * count for count in counts])
+        room = (self._max_targets * sum(counts), channels)
+        if self._table.shape != room:
+            self._table = torch.zeros(room, device=device)
+        table = self._table[: targets * sum(counts)]
+        rooms = table.split([targets * count for count in counts])
         for one, room in zip(maps, rooms, strict=True):
             # One by one: sums of several maps would leave a processor's cache before they are used.
             for target, its_room in zip(one, room.chunk(targets), strict=True):
                 running_sums(target, out=its_room)
-        return IntegralMaps(self._table, *_places(sizes, self._levels, self._points, targets, device))
+        return IntegralMaps(table, *_places(sizes, self._levels, self._points, targets, device))
 
 
 def running_sums(feature: torch.Tensor, out: torch.Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -44,20 +45,26 @@ class GraphRunner:
         """
         if not self.enabled:
             return function()
-        if key in self._recorded:
-            graph, result = self._recorded[key]
-            graph.replay()
-            return result  # type: ignore[return-value]
-        if key not in self._seen:
-            self._seen.add(key)
-            return function()
-        return self._record(key, function)
+        with self._on_device():
+            if key in self._recorded:
+                graph, result = self._recorded[key]
+                graph.replay()
+                return result  # type: ignore[return-value]
+            if key not in self._seen:
+                self._seen.add(key)
+                return function()
+            return self._record(key, function)
+
+    def _on_device(self) -> AbstractContextManager[object]:
+        """Streams are those of the current device: with several GPUs it has to be the right one."""
+        return nullcontext() if self._device.index is None else torch.cuda.device(self._device)
 
     def _record(self, key: Hashable, function: Callable[[], Result]) -> Result:
         graph = torch.cuda.CUDAGraph()
         try:
             torch.cuda.synchronize(self._device)
-            with torch.cuda.graph(graph):
+            # Other threads may use the GPU meanwhile, for something else.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 result = function()
         except RuntimeError as error:
             self.enabled = False
