@@ -30,6 +30,11 @@ def channels_first(features: torch.Tensor) -> torch.Tensor:
     return features.movedim(-1, -3)
 
 
+def bin_values(optimizer: FilterOptimizer, centers: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The original's triangular bin values (N, bins, H', W'): functions that are 1 at one knot and 0 at the others."""
+    return optimizer.interpolate(optimizer.distances(centers, size), torch.eye(optimizer.bins)).transpose(0, 1)
+
+
 def test_golden_precise_roi_pooling(golden):
     cases = golden.groups(r"(prroi_pool/\w+)/")
     assert cases
@@ -172,7 +177,7 @@ class TestFilterOptimizer:
         boxes = golden["optimizer/boxes"]
         centers = optimizer.target_centers(boxes)
         golden.check("optimizer/center", centers)
-        golden.check("optimizer/distance_map", optimizer.distance_bins(centers, (23, 23))[:, ::3])
+        golden.check("optimizer/distance_map", bin_values(optimizer, centers, (23, 23))[:, ::3])
         maps = optimizer.sample_maps(boxes, (23, 23))
         golden.check("optimizer/label_map", maps.label)
         golden.check("optimizer/target_mask", maps.mask)
@@ -182,7 +187,7 @@ class TestFilterOptimizer:
         centers = torch.tensor(golden.numbers_after(key, "centres")).view(-1, 2)
         bins, rows, columns = golden[key].shape[1:]
         small = FilterOptimizer(bins, bin_width, filter_size=4)
-        golden.check(key, small.distance_bins(centers, (rows, columns)))
+        golden.check(key, bin_values(small, centers, (rows, columns)))
 
     def test_golden_activation(self, golden):
         scores, mask = golden["optimizer/act_in"], golden["optimizer/act_mask"]

@@ -77,7 +77,8 @@ def test_a_copy_goes_on_by_itself():
     assert not torch.equal(original.encoded.values, copy.encoded.values)
 
 
-def test_a_frame_can_be_retired_bit_by_bit_without_changing_what_is_in_use():
+def test_a_frame_can_be_retired_bit_by_bit_without_changing_what_is_in_use(monkeypatch):
+    monkeypatch.setattr(template_memory, "CACHE_BYTES", 4 * TOKENS**2)  # a part is one frame
     at_once, bit_by_bit = make_memory(4), make_memory(4)
     for memory in (at_once, bit_by_bit):
         memory.reset(*random_frame(0, count=3))

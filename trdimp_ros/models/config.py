@@ -83,9 +83,10 @@ class NetworkConfig:
     iou_channels: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("feature_channels", "key_channels", "filter_size", "distance_bins", "iou_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        least = {"feature_channels": 1, "key_channels": 1, "filter_size": 1, "distance_bins": 2, "iou_channels": 1}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ValueError(f"{name} must be at least {value}, got {getattr(self, name)}")
         if not self.bin_width > 0:
             raise ValueError(f"bin_width must be positive, got {self.bin_width}")
 

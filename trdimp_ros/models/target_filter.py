@@ -171,16 +171,31 @@ class FilterOptimizer(nn.Module):
         centers = (boxes[:, :2] + boxes[:, 2:] / 2) / STRIDE
         return centers.flip(1) - (self.filter_size % 2) / 2.0
 
-    def distance_bins(self, centers: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """Triangular bin values (N, bins, H', W') of every score cell's distance to the centres (N, 2)."""
+    def distances(self, centers: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Distance (N, H', W') of every score cell to the centres (N, 2), in cells."""
         rows = torch.arange(size[0], device=centers.device, dtype=centers.dtype) - centers[:, 0:1]  # (N, H')
         columns = torch.arange(size[1], device=centers.device, dtype=centers.dtype) - centers[:, 1:2]  # (N, W')
-        distance = torch.sqrt(rows[:, :, None] ** 2 + columns[:, None, :] ** 2)[:, None]  # (N, 1, H', W')
-        knots = torch.arange(self.bins, device=centers.device, dtype=centers.dtype).view(1, -1, 1, 1)
-        offset = distance / self.bin_width - knots
-        inner = (1.0 - offset[:, :-1].abs()).clamp_min(0.0)
-        last = (1.0 + offset[:, -1:]).clamp(0.0, 1.0)
-        return torch.cat([inner, last], dim=1)
+        return torch.sqrt(rows[:, :, None] ** 2 + columns[:, None, :] ** 2)
+
+    def interpolate(self, distances: torch.Tensor, knots: torch.Tensor) -> torch.Tensor:
+        """Piecewise linear functions of the distance, constant beyond the last knot.
+
+        It is what the original computes as triangular bin values times knots; of those all but two are zero.
+
+        Args:
+            distances: (N, H', W') cells.
+            knots: (F, bins) values of F functions at distances of 0, 1, 2, ... ``bin_width``.
+
+        Returns:
+            (F, N, H', W').
+        """
+        place = (distances / self.bin_width).clamp_max(self.bins - 1)
+        lower = place.floor().clamp_max(self.bins - 2)
+        share = place - lower
+        index = lower.long().flatten()
+        shape = (len(knots), *distances.shape)
+        below, above = (knots.index_select(1, which).view(shape) for which in (index, index + 1))
+        return torch.lerp(below, above, share)
 
     def sample_maps(self, boxes: torch.Tensor, size: tuple[int, int]) -> SampleMaps:
         """Label, mask and weight for boxes x, y, w, h in network input pixels.
@@ -192,13 +207,11 @@ class FilterOptimizer(nn.Module):
         Returns:
             Maps of shape (..., H', W').
         """
-        bins = self.distance_bins(self.target_centers(boxes.reshape(-1, 4)), size)
-        shape = (*boxes.shape[:-1], *size)
-        return SampleMaps(
-            label=self.label_map_predictor(bins).reshape(shape),
-            mask=self.target_mask_predictor(bins).reshape(shape),
-            weight=self.spatial_weight_predictor(bins).reshape(shape),
-        )
+        distances = self.distances(self.target_centers(boxes.reshape(-1, 4)), size)
+        predictors = self.label_map_predictor, self.target_mask_predictor[0], self.spatial_weight_predictor
+        knots = torch.cat([cast(nn.Conv2d, predictor).weight.flatten(1) for predictor in predictors])  # (3, bins)
+        label, mask, weight = self.interpolate(distances, knots).view(3, *boxes.shape[:-1], *size)
+        return SampleMaps(label, torch.sigmoid(mask), weight)
 
     @property
     def regularization(self) -> torch.Tensor:

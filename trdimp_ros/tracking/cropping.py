@@ -162,26 +162,24 @@ def read_crop(image: NDArray[np.uint8], plan: CropPlan, output_size: tuple[int, 
     return Crop(image[slices[0], slices[1]], taps[0], taps[1])
 
 
-def resample(pixels: torch.Tensor, widths: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
-    """Interpolate crops on the device.
+def resample(pixels: torch.Tensor, width: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
+    """Interpolate a crop on the device.
 
     Args:
-        pixels: (B, P, 3) uint8; each of the B crops line by line, in the first of P places.
-        widths: (B, 1) pixels in a line of each crop; on the device, so that they do not shape the computation.
-        taps: (B, 6, S) float32, see `stacked_taps`: for the rows, then for the columns.
+        pixels: (P, 3) uint8, line by line, in the first of P places.
+        width: (1,) pixels in a line; on the device, so that the crop's size does not shape the computation.
+        taps: (6, S) float32, see `stacked_taps`: for the rows, then for the columns.
 
     Returns:
-        (B, 3, S, S) float32 in channels_last format, 0..255.
+        (1, 3, S, S) float32 in channels_last format, 0..255.
     """
-    count, room = pixels.shape[:2]
-    side = taps.shape[2]
-    crop = room * torch.arange(count, device=pixels.device)
-    starts = crop[:, None, None] + taps[:, 0:2].long() * widths.long()[:, :, None]  # (B, 2, S) first pixels of lines
-    index = starts[:, :, None, :, None] + taps[:, None, 3:5, None, :].long()  # (B, 2, 2, S, S): row tap, column tap
-    corners = pixels.flatten(0, 1).index_select(0, index.flatten()).view(count, 2, 2, side, side, 3).float()
-    left_and_right = torch.lerp(corners[:, 0], corners[:, 1], taps[:, 2, None, :, None, None])  # (B, 2, S, S, 3)
-    patches = torch.lerp(left_and_right[:, 0], left_and_right[:, 1], taps[:, 5, None, :, None])
-    return patches.permute(0, 3, 1, 2)
+    side = taps.shape[1]
+    rows, columns = taps[0:2].long(), taps[3:5].long()
+    corners = (rows * width.long())[:, None, :, None] + columns[None, :, None, :]  # (2, 2, S, S): row tap, column tap
+    corners = pixels.index_select(0, corners.flatten()).view(2, 2, side, side, 3).float()
+    left_and_right = torch.lerp(corners[0], corners[1], taps[2, :, None, None])  # (2, S, S, 3)
+    patch = torch.lerp(left_and_right[0], left_and_right[1], taps[5, :, None])
+    return patch.permute(2, 0, 1)[None]
 
 
 def sample_patch(
@@ -213,7 +211,7 @@ def sample_patch(
     taps = torch.zeros(6, side)
     for first, lines in ((0, crop.rows), (3, crop.columns)):
         taps[first : first + 3, : len(lines.fraction)] = torch.from_numpy(stacked_taps(lines))
-    patch = resample(pixels.view(1, -1, 3), torch.tensor([[pixels.shape[1]]]), taps[None])
+    patch = resample(pixels.view(-1, 3), torch.tensor([pixels.shape[1]]), taps)
     return patch[..., : size[0], : size[1]], plan.coordinates
 
 

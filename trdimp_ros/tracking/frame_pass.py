@@ -95,7 +95,8 @@ def locate_frame(
         stage: Told what has been done.
     """
     targets, scales = numbers.sample_scales.shape
-    patches = resample(pixels, numbers.widths.flatten(0, 1), numbers.taps.flatten(0, 1))  # (T*N, 3, S, S)
+    crops = zip(pixels, numbers.widths.flatten(0, 1), numbers.taps.flatten(0, 1), strict=True)
+    patches = torch.cat([resample(*crop) for crop in crops])  # (T*N, 3, S, S)
     stage("crop")
     fine, coarse = network.feature_extractor(normalize_image(patches).to(dtype))
     stage("backbone")

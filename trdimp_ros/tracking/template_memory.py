@@ -19,6 +19,10 @@ EXACT_REFRESH_PERIOD = 100
 """After so many frames the attention sums are computed anew, so that rounding errors cannot add up."""
 
 
+CACHE_BYTES = 2**20
+"""What may be worked on at once on a processor: the second-level cache of one core."""
+
+
 def encoded_memory(
     targets: int, capacity: int, tokens: int, transformer: Transformer, device: torch.device, dtype: torch.dtype
 ) -> EncodedMemory:
@@ -72,8 +76,8 @@ class TemplateMemory:
         self._slots: deque[int] = deque()
         self._since_exact = 0
         self._retired = 0  # parts that no longer attend to the frame that leaves next
-        # A processor works frame by frame: what it computes of all frames at once would not stay in its cache.
-        at_once = 1 if device.type == "cpu" else capacity
+        # On a processor the attention weights of more frames would not stay in the cache.
+        at_once = max(CACHE_BYTES // (4 * tokens**2), 1) if device.type == "cpu" else capacity
         self._parts = [slice(start, min(start + at_once, capacity)) for start in range(0, capacity, at_once)]
 
     def __len__(self) -> int:
