@@ -23,7 +23,7 @@ def main() -> None:
     base = 0.0
     for name, (width, height) in SIZES.items():
         scene = RenderedScene(width, height)
-        report = measure(build_multi_tracker(options, 1)[0], scene.frame(0), scene.box(0), options.frames)
+        report = measure(build_multi_tracker(options, 1), scene.frame(0), scene.box(0), options.frames)
         mean = report["frame"]["per_frame_ms"]
         base = base or mean
         print(f"{name:<8}{report['locate']['median_ms']:>18.1f}{mean:>15.1f}{mean / base:>8.2f}", flush=True)

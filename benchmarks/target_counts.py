@@ -22,7 +22,7 @@ def main() -> None:
     print(f"{'targets':<8}{'locate median ms':>18}{'frame mean ms':>15}{'a target':>10}{'to the first':>14}")
     base = 0.0
     for count in options.counts:
-        tracker, _ = build_multi_tracker(options, count)
+        tracker = build_multi_tracker(options, count)
         report = measure(tracker, scene.frame(0), scene.box(0), options.frames, count)
         mean = report["frame"]["per_frame_ms"]
         base = base or mean

@@ -103,6 +103,8 @@ def test_track_gives_what_the_library_gives(sequence, weights, tmp_path):
         (["track", "{sequence}", "--init", "1,2,30,40", "--set", "learning_rate=9"], "from 0 to 1, got 9"),
         (["convert", "none.pth.tar", "w.safetensors"], "none.pth.tar does not exist"),
         (["bench", "--frames", "3"], "at least 20"),
+        (["bench", "--threads", "-1"], "threads must be 0"),
+        (["track", "{sequence}", "--init", "1,2,30,40", "--threads", "-1"], "threads must be 0"),
     ],
 )
 def test_bad_input_is_one_clear_line(sequence, capsys, arguments, message):
@@ -140,6 +142,17 @@ def test_demo_and_bench_report(weights, tmp_path, capsys):
     )
     assert figures["backbone_units"] > 0
     assert "backbone units" in capsys.readouterr().out
+
+
+def test_bench_of_several_targets_with_one_thread(weights, tmp_path):
+    """In a process of its own: the number of threads is the process's."""
+    report = tmp_path / "r.json"
+    quick = [*TINY, "--set", "sample_memory_size=20", "--frames", "20", "--targets", "3", "--threads", "1"]
+    done = run("bench", "--weights", weights, *quick, "--json", report)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(report.read_text())
+    assert (figures["targets"], figures["threads"]) == (3, 1)
+    assert "targets 3" in done.stdout
 
 
 def test_parameters_parse_by_type():

@@ -229,7 +229,7 @@ def test_the_target_survives_a_killed_camera(system: System):
 def test_a_fast_camera_drops_frames_counts_them_and_stays_current(system: System):
     from diagnostic_msgs.msg import DiagnosticArray  # noqa: PLC0415
 
-    tracker = system.start_tracker(tracker__image_sample_size=352)
+    tracker = system.start_tracker(tracker__image_sample_size=352, model__threads=1)
     client = system.client
     diagnostics = []
     client.create_subscription(DiagnosticArray, "/diagnostics", diagnostics.append, 10)
@@ -246,6 +246,7 @@ def test_a_fast_camera_drops_frames_counts_them_and_stays_current(system: System
     results = len(client.states) - before
     assert 0 < results < sent
     values = {pair.key: pair.value for pair in diagnostics[-1].status[0].values}
+    assert values["threads"] == "1"
     received, dropped = int(values["images received"]), int(values["images dropped"])
     assert int(values["images processed"]) + dropped == received
     assert received <= sent + 2

@@ -14,7 +14,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trdimp_ros.cli.options import PRECISIONS, add_tracker_arguments, build_network, changed, choose_device
+from trdimp_ros.cli.options import (
+    PRECISIONS,
+    add_tracker_arguments,
+    build_network,
+    changed,
+    choose_device,
+    use_threads,
+)
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
@@ -66,6 +73,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.frames < 20:
         raise ValueError(f"--frames must be at least 20 for a median and a 95th percentile, got {options.frames}")
     device = choose_device(options.device)
+    use_threads(options.threads)
     network, info = build_network(options)
     config = changed(preset(options.preset), options.changes)
     unit = UnitClock(network, device)

@@ -42,6 +42,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="(%(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="of the processor; 0: torch's choice, one per core")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (%(default)s)")
 
 
@@ -72,22 +73,37 @@ def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
     Raises:
         ValueError: for options that cannot be met.
     """
-    device = choose_device(options.device)
-    network, info = build_network(options)
-    config = changed(preset(options.preset), options.changes)
+    device, network, info, config = _tracker_parts(options)
     return Tracker(network, config, device, PRECISIONS[options.precision], options.seed), info
 
 
-def build_multi_tracker(options: argparse.Namespace, max_targets: int) -> tuple[MultiTracker, WeightsInfo]:
+def build_multi_tracker(options: argparse.Namespace, max_targets: int, graphs: bool = True) -> MultiTracker:
     """The same for several targets.
 
     Raises:
         ValueError: for options that cannot be met.
     """
+    device, network, _, config = _tracker_parts(options)
+    return MultiTracker(network, config, max_targets, device, PRECISIONS[options.precision], options.seed, graphs)
+
+
+def _tracker_parts(options: argparse.Namespace) -> tuple[torch.device, TrDiMPNet, WeightsInfo, TrackerConfig]:
     device = choose_device(options.device)
+    use_threads(options.threads)
     network, info = build_network(options)
-    config = changed(preset(options.preset), options.changes)
-    return MultiTracker(network, config, max_targets, device, PRECISIONS[options.precision], options.seed), info
+    return device, network, info, changed(preset(options.preset), options.changes)
+
+
+def use_threads(count: int) -> None:
+    """Have torch compute with so many threads of the processor, in the whole process; 0 leaves its own choice.
+
+    Raises:
+        ValueError: for a negative number.
+    """
+    if count < 0:
+        raise ValueError(f"threads must be 0 (torch's choice) or more, got {count}")
+    if count:
+        torch.set_num_threads(count)
 
 
 def choose_device(name: str) -> torch.device:

@@ -54,6 +54,14 @@ NODE_PARAMETERS: dict[str, NodeParameter] = {
     ),
     "model.device": NodeParameter("auto", "auto, cpu, cuda or cuda:N."),
     "model.precision": NodeParameter("float32", "Of backbone and attention.", ("float32", "float16", "bfloat16")),
+    "model.threads": NodeParameter(
+        0,
+        "Threads of the processor that torch computes with; 0: its own choice, one per core. One less leaves a core to "
+        "camera driver and controller.",
+        None,
+        0,
+        1024,
+    ),
     "autostart": NodeParameter(True, "Walk to active without a lifecycle manager; read at start-up."),
     "image_transport": NodeParameter("raw", "raw: topic image; compressed: image/compressed.", ("raw", "compressed")),
     "image_qos_reliability": NodeParameter(

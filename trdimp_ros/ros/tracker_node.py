@@ -20,7 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2D
 
 from trdimp_ros.checkpoints import WeightsInfo, default_network, load_network
-from trdimp_ros.cli.options import PRECISIONS, choose_device
+from trdimp_ros.cli.options import PRECISIONS, choose_device, use_threads
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.ros import parameters
 from trdimp_ros.ros.clicks import TwoCorners
@@ -125,6 +125,7 @@ class TrackerNode(LifecycleNode):
             self._adopt_preset()
             path = self.get_parameter("model.weights").value
             device = choose_device(self.get_parameter("model.device").value)
+            use_threads(self.get_parameter("model.threads").value)
             network, weights = load_network(Path(path).expanduser()) if path else default_network(self._preset)
             tracker = Tracker(network, self._config, device, PRECISIONS[self.get_parameter("model.precision").value])
             _warm_up(tracker)
@@ -283,8 +284,13 @@ class TrackerNode(LifecycleNode):
             queue.arrived,
             queue.dropped,
         )
-        weights = {"device": str(self._device), "weights": self._weights.name, "weights SHA-256": self._weights.sha256}
-        status.values = [*status.values, *(KeyValue(key=key, value=value) for key, value in weights.items())]
+        machine = {
+            "device": str(self._device),
+            "threads": str(torch.get_num_threads()),
+            "weights": self._weights.name,
+            "weights SHA-256": self._weights.sha256,
+        }
+        status.values = [*status.values, *(KeyValue(key=key, value=value) for key, value in machine.items())]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 Pair = NDArray[np.float32]
 """Shape (2,): row and column, or height and width."""
 
+Coordinates = tuple[int, int, int, int]
+"""Of a search area in the image: top, left, bottom, right; the last two exclusive."""
+
 MAX_BOX_TO_IMAGE = 10.0
 """A box may be this many times as long as the image."""
 

@@ -9,27 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.inference import prepare_for_inference
 from trdimp_ros.tracking.config import TrackerConfig
-from trdimp_ros.tracking.cropping import plan_crop, read_crop, stacked_taps
 from trdimp_ros.tracking.device_steps import DeviceSteps, TargetMemories
 from trdimp_ros.tracking.first_frame import first_filter, learn_first_frame, look_at_first_frame
 from trdimp_ros.tracking.frame_exchange import FrameDecision
 from trdimp_ros.tracking.frame_pass import StageHook, no_stage
-from trdimp_ros.tracking.geometry import (
-    centered_sample_position,
-    check_image,
-    check_init_box,
-    initial_scale,
-    position_and_size,
-    sample_location,
-    scale_bounds,
-)
+from trdimp_ros.tracking.geometry import Coordinates, check_image, check_init_box, initial_scale, position_and_size
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
+from trdimp_ros.tracking.search_areas import find_search_areas
 from trdimp_ros.tracking.target import (
-    Coordinates,
     TargetState,
     TrackedTarget,
     TrackResult,
@@ -213,7 +203,7 @@ class MultiTracker:
         image = check_image(image)
         if not self._tracked:
             return {}
-        areas = [self._prepare(place, tracked, image) for place, tracked in enumerate(self._tracked)]
+        areas = [self._fill_in(place, tracked, image) for place, tracked in enumerate(self._tracked)]
         self._steps.numbers.send()
         self.stage("upload")
         output = self._steps.locate(len(self._tracked), self.stage)
@@ -268,46 +258,13 @@ class MultiTracker:
         except ValueError:
             raise ValueError(f"there is no target {name!r}; there are {self.names}") from None
 
-    def _prepare(self, place: int, tracked: TrackedTarget, image: NDArray[np.uint8]) -> list[Coordinates]:
+    def _fill_in(self, place: int, tracked: TrackedTarget, image: NDArray[np.uint8]) -> list[Coordinates]:
         """Collect all that the device needs to locate a target; returns its search areas, one per scale."""
-        config, sample, state = self._config, self._config.image_sample_size, tracked.state
-        center = centered_sample_position(
-            state.position, float(state.scale), sample, sample // STRIDE, self._network.config.filter_size
-        )
-        coordinates, taps, widths = [], [], []
-        for index, factor in enumerate(config.scale_factors):
-            crop_size = np.full(2, state.scale * np.float32(factor) * np.float32(sample), np.float32)
-            plan = plan_crop(
-                image.shape[:2],
-                center,
-                crop_size,
-                (sample, sample),
-                config.border_mode,
-                config.patch_max_scale_change,
-            )
-            crop = read_crop(image, plan, (sample, sample))
-            self._steps.crops.send(place * len(config.scale_factors) + index, crop.pixels)
-            coordinates.append(plan.coordinates)
-            taps.append(np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)]))
-            widths.append(crop.pixels.shape[1])
-        locations = [sample_location(one, sample) for one in coordinates]
-        self._steps.numbers.fill(
-            {
-                "position": state.position,
-                "size": state.size,
-                "scale": np.asarray([state.scale], np.float32),
-                "base_size": state.base_size,
-                "scale_bounds": np.asarray(scale_bounds(state.base_size, image.shape[:2]), np.float32),
-                "image_size": np.asarray(image.shape[:2], np.float32),
-                "sample_positions": np.stack([position for position, _ in locations]),
-                "sample_scales": np.asarray([scale for _, scale in locations], np.float32),
-                "uniform": tracked.jitter(config.num_init_random_boxes),
-                "taps": np.stack(taps),
-                "widths": widths,
-            },
-            row=place,
-        )
-        return coordinates
+        areas = find_search_areas(image, tracked, self._config, self._network.config.filter_size)
+        for index, pixels in enumerate(areas.crops):
+            self._steps.crops.send(place * len(areas.crops) + index, pixels)
+        self._steps.numbers.fill(areas.numbers, row=place)
+        return areas.coordinates
 
     def _prepare_lesson(self, place: int, tracked: TrackedTarget) -> tuple[int, bool]:
         """Collect all that the device needs to learn from a target's located frame.

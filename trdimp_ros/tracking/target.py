@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.frame_exchange import FrameDecision
-from trdimp_ros.tracking.geometry import Box, Pair, box_at, sample_box, sample_location
+from trdimp_ros.tracking.geometry import Box, Coordinates, Pair, box_at, sample_box, sample_location
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
 
@@ -64,10 +64,6 @@ class TargetState:
     clear_size: Pair
     clear_scale: np.float32
     frame_number: int = 1
-
-
-Coordinates = tuple[int, int, int, int]
-"""Of a search area in the image: top, left, bottom, right; the last two exclusive."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""What the device needs to look for a target in an image: the search areas' pixels and a few numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trdimp_ros.models.config import STRIDE
+from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.cropping import plan_crop, read_crop, stacked_taps
+from trdimp_ros.tracking.geometry import Coordinates, centered_sample_position, sample_location, scale_bounds
+from trdimp_ros.tracking.target import TrackedTarget
+
+
+@dataclass(frozen=True)
+class SearchAreas:
+    """The search areas of one target, one for each scale.
+
+    Attributes:
+        coordinates: In the image.
+        crops: (h, w, 3) uint8 each, their pixels.
+        numbers: Of `FrameNumbers`, this target's.
+    """
+
+    coordinates: list[Coordinates]
+    crops: list[NDArray[np.uint8]]
+    numbers: dict[str, NDArray[np.float32]]
+
+
+def find_search_areas(
+    image: NDArray[np.uint8], tracked: TrackedTarget, config: TrackerConfig, filter_size: int
+) -> SearchAreas:
+    """Where to look for a target, round its last position.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        tracked: The target.
+        config: Parameters in force.
+        filter_size: Side of the target filter in feature cells.
+    """
+    state, sample = tracked.state, config.image_sample_size
+    center = centered_sample_position(state.position, float(state.scale), sample, sample // STRIDE, filter_size)
+    coordinates, crops, taps = [], [], []
+    for factor in config.scale_factors:
+        crop_size = np.full(2, state.scale * np.float32(factor) * np.float32(sample), np.float32)
+        plan = plan_crop(
+            image.shape[:2], center, crop_size, (sample, sample), config.border_mode, config.patch_max_scale_change
+        )
+        crop = read_crop(image, plan, (sample, sample))
+        coordinates.append(plan.coordinates)
+        crops.append(crop.pixels)
+        taps.append(np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)]))
+    locations = [sample_location(one, sample) for one in coordinates]
+    numbers = {
+        "position": state.position,
+        "size": state.size,
+        "scale": np.asarray([state.scale], np.float32),
+        "base_size": state.base_size,
+        "scale_bounds": np.asarray(scale_bounds(state.base_size, image.shape[:2]), np.float32),
+        "image_size": np.asarray(image.shape[:2], np.float32),
+        "sample_positions": np.stack([position for position, _ in locations]),
+        "sample_scales": np.asarray([scale for _, scale in locations], np.float32),
+        "uniform": tracked.jitter(config.num_init_random_boxes),
+        "taps": np.stack(taps),
+        "widths": np.asarray([crop.shape[1] for crop in crops], np.float32),
+    }
+    return SearchAreas(coordinates, crops, numbers)
