@@ -1,5 +1,5 @@
-"""How fast on a GPU? Presets, precisions, with and without CUDA graphs, several targets, and agreement with a processor,
-in one run of a few minutes on a CUDA machine.
+"""How fast on a GPU? Presets, precisions, with and without CUDA graphs, several targets; and does it agree with a
+processor? One run of a few minutes on a CUDA machine.
 
     python3 benchmarks/gpu.py [--frames 2000]
 
