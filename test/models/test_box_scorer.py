@@ -57,14 +57,14 @@ def test_a_box_without_area_has_no_gradient(parts):
 
 def test_another_modulation_reuses_the_buffers(parts):
     regressor, modulation, features, scorer = parts
-    before = [weights.data_ptr() for weights in scorer._weights]
+    before = scorer._modulation.data_ptr()
     other = scorer_of(regressor, (modulation[1], modulation[0]))
     other.set_modulation(0, (modulation[0][0], modulation[1][0]))
     boxes = torch.tensor([[[10.3, 20.7, 30.1, 25.2]]])
     scores, other_scores = (one.score_and_gradient(one.prepare(features), boxes)[0] for one in (scorer, other))
     assert torch.equal(scores, other_scores)
     scorer.set_modulation(0, (modulation[0][0], modulation[1][0]))
-    assert [weights.data_ptr() for weights in scorer._weights] == before
+    assert scorer._modulation.data_ptr() == before
 
 
 def test_several_targets_at_once_are_each_scored_as_alone():

@@ -129,7 +129,7 @@ def test_buffers_stay_where_they_are_even_for_a_new_target():
         models, memory = steps.models, steps.memories(0).samples
         tensors = [*steps.numbers.tensors.values(), *steps.lessons.tensors.values(), steps.crops.pixels]
         tensors += [models.filters, models.memory.keys, models.memory.values, memory.features, memory.sample_weights]
-        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, *models.scorer._weights]]
+        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, models.scorer._modulation]]
 
     before = places()
     for frame in FRAMES[2:]:

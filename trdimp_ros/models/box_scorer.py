@@ -26,8 +26,8 @@ CORNERS = tuple((bins + 1) ** 2 for bins in CANDIDATE_POOL)
 class BoxScorer:
     """Scores boxes for several targets at once.
 
-    A target's modulation scales channels before a linear layer, so it is folded into that layer's weights, with the
-    batch norm, once per target.
+    A target's modulation scales channels, and pooling is linear, so the maps are scaled once a frame. All targets then
+    share the linear layers, whose weights are read once for all boxes of all targets.
 
     Args:
         regressor: In eval mode.
@@ -36,22 +36,22 @@ class BoxScorer:
     """
 
     def __init__(self, regressor: BoxRegressor, max_targets: int = 1, dtype: torch.dtype = torch.float32) -> None:
-        plain, biases, per_area = [], [], []
+        weights, biases, per_area = [], [], []
         for block, bins, stride in zip((regressor.fc3_rt, regressor.fc4_rt), CANDIDATE_POOL, STRIDES, strict=True):
             weight, bias = (tensor.detach().float() for tensor in block.folded())
-            plain.append(weight.view(len(bias), -1, bins**2))  # (out, C, bins * bins)
+            weight = weight.view(len(bias), -1, bins**2).transpose(1, 2)  # (out, bins * bins, C)
+            weights.append(weight.flatten(1).to(dtype))
             biases.append(bias)
             per_area.append(torch.full_like(bias, (bins * stride) ** 2))
-        self._plain = plain
+        self._weights = weights  # (out, bins * bins * C) each
         self._bias = torch.cat(biases)
         # One over a bin's area in cells, for a box of one square pixel; for each output.
         self._per_area = torch.cat(per_area)
         self._output = regressor.iou_predictor.weight.detach().float()[0]
         self._output_bias = regressor.iou_predictor.bias.detach().float()
         device = self._bias.device
-        self._weights = [
-            torch.zeros(max_targets, len(one), one[0].numel(), device=device, dtype=dtype) for one in plain
-        ]  # (T, out, bins * bins * C)
+        channels = weights[0].shape[1] // CANDIDATE_POOL[0] ** 2
+        self._modulation = torch.zeros(len(CANDIDATE_POOL), max_targets, channels, device=device)
         self._layout = _corner_layout(device)
         edges = [bins + 1 for bins in CANDIDATE_POOL]
         levels = [level for level, count in enumerate(edges) for _ in range(count)]
@@ -61,20 +61,24 @@ class BoxScorer:
 
     def set_modulation(self, target: int, modulation: tuple[torch.Tensor, torch.Tensor]) -> None:
         """Take the two modulation vectors (channels,) of one target; buffers keep their place in memory."""
-        for buffer, plain, vector in zip(self._weights, self._plain, modulation, strict=True):
-            buffer[target].copy_((plain * vector.float()[:, None]).transpose(1, 2).flatten(1))
+        for buffer, vector in zip(self._modulation, modulation, strict=True):
+            buffer[target].copy_(vector)
 
     def copy_target(self, source: int, destination: int) -> None:
         """Score for the target in one place from another one too."""
-        for buffer in self._weights:
-            buffer[destination].copy_(buffer[source])
+        self._modulation[:, destination].copy_(self._modulation[:, source])
 
     def prepare(self, features: tuple[torch.Tensor, torch.Tensor]) -> IntegralMaps:
         """Sum up features from `BoxRegressor.search_features`, one search area for each of the first T targets.
 
         The result is good until the next call.
         """
-        return self._summer([feature.permute(0, 2, 3, 1).float() for feature in features])  # (T, H, W, C)
+        return self._summer(
+            [
+                feature.permute(0, 2, 3, 1) * vectors[: len(feature), None, None]  # (T, H, W, C)
+                for feature, vectors in zip(features, self._modulation, strict=True)
+            ]
+        )
 
     def score_and_gradient(self, maps: IntegralMaps, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Score boxes on one frame.
@@ -87,7 +91,6 @@ class BoxScorer:
             Scores (T, R) and their gradient (T, R, 4) with respect to x, y, w, h.
         """
         targets, count = boxes.shape[:2]
-        weights = [buffer[:targets] for buffer in self._weights]
         corners = self._at_corners(maps, boxes.flatten(0, 1))  # (B, P, 3, C), B = T * R
         size = boxes[..., 2:]
         solid = (size > 0).all(dim=-1, keepdim=True)
@@ -95,19 +98,19 @@ class BoxScorer:
         inverse_area = inverse_size.prod(dim=-1, keepdim=True) * self._per_area  # (T, R, 2 * out), of a bin in cells
 
         products = [
-            _product(integral.view(targets, count, -1).to(weight.dtype), weight.transpose(1, 2))
-            for integral, weight in zip(_over_bins(corners[:, :, 0]), weights, strict=True)
+            integral.flatten(1).to(weight.dtype) @ weight.T
+            for integral, weight in zip(_over_bins(corners[:, :, 0]), self._weights, strict=True)
         ]
         # The mean over a bin is its integral over its area: divided by only after the linear layer.
-        linear = torch.cat(products, dim=2).float() * inverse_area  # (T, R, 2 * out)
+        linear = torch.cat(products, dim=1).float().view(targets, count, -1) * inverse_area  # (T, R, 2 * out)
         hidden = torch.relu(linear + self._bias)
         score = hidden @ self._output + self._output_bias
 
         upstream = self._output * (hidden > 0)
         by_bin = [
-            _product(part.to(weight.dtype), weight).float().view(targets * count, bins, bins, -1)
+            (part.to(weight.dtype) @ weight).float().view(len(part), bins, bins, -1)
             for part, weight, bins in zip(
-                (upstream * inverse_area).chunk(2, dim=2), weights, CANDIDATE_POOL, strict=True
+                (upstream * inverse_area).flatten(0, 1).chunk(2, dim=1), self._weights, CANDIDATE_POOL, strict=True
             )
         ]
         # How the score changes as each corner moves down and to the right.
@@ -144,11 +147,6 @@ class BoxScorer:
             index.view(-1, TAPS**2), maps.table, per_sample_weights=weights.view(-1, TAPS**2), mode="sum"
         )
         return at_corners.view(len(boxes), sum(CORNERS), 3, -1)
-
-
-def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """``left @ right`` of batches. A batch of one is no batch: a transposed one would be copied in half precision."""
-    return (left[0] @ right[0])[None] if len(left) == 1 else left @ right
 
 
 def _over_bins(integrals: torch.Tensor) -> list[torch.Tensor]:
