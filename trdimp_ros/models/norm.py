@@ -32,5 +32,8 @@ def instance_l2_norm(features: torch.Tensor, scale: float, eps: float = 1e-5) ->
     """
     dimensions = tuple(range(1, features.dim()))
     count = features[0].numel()
-    energy = at_least_float32(features).square().sum(dim=dimensions, keepdim=True)
+    if features.dtype.itemsize < 4:  # ten times as fast there, but a little less exact
+        energy = torch.linalg.vector_norm(features, dim=dimensions, keepdim=True, dtype=torch.float32).square()
+    else:
+        energy = features.square().sum(dim=dimensions, keepdim=True)
     return features * (scale * torch.sqrt(count / (energy + eps))).to(features.dtype)

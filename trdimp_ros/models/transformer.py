@@ -194,24 +194,38 @@ class Transformer(nn.Module):
         """Encoded tokens (B, N, L, C) from the frames and their `self_attention_sums` (B, N, L, P)."""
         sums, channels = at_least_float32(sums), frames.shape[-1]
         # Nobody attends from a free slot; what stands there only has to stay finite.
-        attended = sums[..., :channels] / sums[..., channels, None].clamp_min(1e-30)
-        encoded = frames + attended.to(frames.dtype)
-        return instance_l2_norm(encoded.flatten(0, 1), self.scale).view(frames.shape)
+        normalizer = sums[..., channels, None].clamp_min(1e-30)
+        encoded = torch.addcdiv(frames, sums[..., :channels], normalizer)
+        return instance_l2_norm(encoded.flatten(0, 1), self.scale).view(frames.shape).to(frames.dtype)
 
-    def prepare(self, encoded: torch.Tensor, masks: torch.Tensor, in_use: torch.Tensor | None = None) -> EncodedMemory:
+    def prepare(
+        self,
+        encoded: torch.Tensor,
+        masks: torch.Tensor,
+        in_use: torch.Tensor | None = None,
+        out: EncodedMemory | None = None,
+    ) -> EncodedMemory:
         """Compute what the decoder needs of the memory.
 
         Args:
             encoded: (B, N, L, C) from `encode`.
             masks: (B, N, L) Gaussian masks of the memory frames' targets.
             in_use: (B, N) as in `encode`.
+            out: Where to write it; its padding must be zero.
         """
-        masks = masks[..., None].to(encoded.dtype)
-        masked = torch.cat([encoded * masks, masks], dim=-1)  # (B, N, L, C + 1)
-        return EncodedMemory(
-            keys=self.cross_attn.keys(encoded).flatten(1, 2),
-            values=with_normalizer(masked, in_use).flatten(1, 2),
-        )
+        shape, channels = encoded.shape[:3], encoded.shape[-1]
+        used = masks.new_ones(shape) if in_use is None else in_use.to(masks.dtype)[..., None].expand(shape)
+        masks = (masks * used).to(encoded.dtype)
+        keys = self.cross_attn.keys(encoded).flatten(1, 2)
+        if out is None:
+            out = EncodedMemory(keys, encoded.new_zeros(shape[0], keys.shape[1], padded_columns(channels + 2)))
+        else:
+            out.keys.copy_(keys)
+        values = out.values.unflatten(1, shape[1:])  # (B, N, L, P)
+        values[..., :channels] = encoded * masks[..., None]
+        values[..., channels] = masks
+        values[..., channels + 1] = used
+        return out
 
     def decode(self, frames: torch.Tensor, memory: EncodedMemory) -> torch.Tensor:
         """Enhance feature maps by what the memory knows of the target, each by itself.

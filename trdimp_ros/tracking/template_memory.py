@@ -222,10 +222,9 @@ class TemplateMemory:
         in_use, tokens = self._values[..., 0, self._channels], self._masks.shape[-1]
         for part in self._parts:
             encoded = self._transformer.add_attended(self.frames[:, part], self._sums[:, part])
-            prepared = self._transformer.prepare(encoded, self._masks[:, part], in_use[:, part])
             place = slice(part.start * tokens, part.stop * tokens)
-            self.encoded.keys[:, place] = prepared.keys
-            self.encoded.values[:, place] = prepared.values
+            room = EncodedMemory(self.encoded.keys[:, place], self.encoded.values[:, place])
+            self._transformer.prepare(encoded, self._masks[:, part], in_use[:, part], out=room)
 
 
 def _add_product(sums: torch.Tensor, weights: torch.Tensor, values: torch.Tensor) -> None:
