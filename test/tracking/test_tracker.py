@@ -284,6 +284,40 @@ def test_the_network_given_is_not_changed():
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("changes", "dtype", "spread"),
+    [({}, torch.float32, False), ({"spread_learning": True}, torch.float32, True), ({}, torch.bfloat16, True)],
+    ids=["as the original", "spread", "half precision"],
+)
+def test_learning_can_be_spread(changes, dtype, spread):
+    """Frames 3, 5, 7, ... join the template memory, 5, 9 are due for the filter."""
+    frames, boxes = small_scene()
+    config = tiny_config(train_skipping=4, transformer_skipping=2, hard_negative_threshold=100.0, **changes)
+    tracker = Tracker(tiny_network(), config, dtype=dtype)
+    tracker.initialize(frames[0], boxes[0])
+    work: dict[int, list[str]] = {}
+    for frame in frames[1:11]:
+        stages: list[str] = []
+        tracker.stage = stages.append
+        tracker.track(frame)
+        work[tracker.target.frame_number] = [name for name in stages if name in ("filter update", "template memory")]
+    assert [number for number, stages in work.items() if "template memory" in stages] == [3, 5, 7, 9, 11]
+    updated = [number for number, stages in work.items() if "filter update" in stages]
+    assert updated == ([6, 10] if spread else [5, 9])
+
+
+def test_a_filter_step_is_postponed_once_at_most():
+    """Where every frame joins the template memory, there is no better frame to wait for."""
+    frames, boxes = small_scene()
+    tracker = tiny_tracker(train_skipping=2, transformer_skipping=1, spread_learning=True)
+    tracker.initialize(frames[0], boxes[0])
+    stages: list[str] = []
+    tracker.stage = stages.append
+    for frame in frames[1:10]:
+        tracker.track(frame)
+    assert stages.count("filter update") == 4
+
+
 @pytest.mark.parametrize(("threshold", "restored"), [(0.0, False), (0.5, True)])
 def test_a_lost_target_takes_back_the_size_it_had_when_seen_clearly(threshold, restored):
     """Seen clearly, then shrunk in a frame that is not clear, then lost."""

@@ -136,6 +136,11 @@ class TrackerConfig:
         0.0, "Below this confidence net_opt_low_iter optimiser steps are taken in every frame; 0 is off.", 0.0, 10.0
     )
     net_opt_low_iter: int = parameter(1, "Optimiser steps in a frame of low confidence.", 0, 20)
+    spread_learning: bool = parameter(
+        False,
+        "Optimise the filter one frame later where the frame also joins the transformer memory: no frame takes much "
+        "longer than others. Always so in half precision; the original does not.",
+    )
 
     # Transformer memory
     transformer_memory_size: int = parameter(

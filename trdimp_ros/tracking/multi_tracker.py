@@ -290,4 +290,7 @@ class MultiTracker:
             },
             row=place,
         )
-        return filter_iterations(located.decision, frame_number, config), remember
+        iterations = filter_iterations(located.decision, frame_number, config)
+        if config.spread_learning or self._dtype != torch.float32:
+            iterations = tracked.postpone(iterations, remember)
+        return iterations, remember

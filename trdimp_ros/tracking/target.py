@@ -96,6 +96,7 @@ class TrackedTarget:
         random: Its random numbers.
         located: The frame located last, until it has been learned from.
         score_map: Of that frame, on the device.
+        postponed_iterations: Steps for the target filter that wait for the next frame to learn from.
     """
 
     name: Hashable
@@ -103,6 +104,7 @@ class TrackedTarget:
     random: RandomSource
     located: LocatedFrame | None = None
     score_map: torch.Tensor | None = None
+    postponed_iterations: int = 0
     _jitter: NDArray[np.float32] | None = None
 
     def jitter(self, candidates: int) -> NDArray[np.float32]:
@@ -141,6 +143,22 @@ class TrackedTarget:
             state=decision.state,
             search_area=Box(left, top, right - left, bottom - top),
         )
+
+    def postpone(self, iterations: int, remember: bool) -> int:
+        """Keep filter steps for the next frame where this one joins the template memory.
+
+        Args:
+            iterations: Due in this frame.
+            remember: Whether it joins the template memory.
+
+        Returns:
+            How many to take now.
+        """
+        if remember and not self.postponed_iterations:
+            self.postponed_iterations = iterations
+            return 0
+        due, self.postponed_iterations = max(iterations, self.postponed_iterations), 0
+        return due
 
     def _remember_clear_view(self, decision: FrameDecision, threshold: float) -> None:
         """Keep the size of a target that is seen clearly; give it back to one that is lost."""
