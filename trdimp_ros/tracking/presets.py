@@ -43,7 +43,6 @@ PRESETS: dict[str, TrackerConfig] = {
         augmentation_rotations=(12.0, -12.0),
         augmentation_blurs=((2.0, 2.0),),
         train_skipping=10,
-        spread_learning=True,
         # From validation clips, see docs/model_card.md.
         target_not_found_threshold=0.2,
         uncertain_threshold=0.45,
