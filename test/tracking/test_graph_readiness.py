@@ -3,6 +3,8 @@ for the host, buffers that stay where they are."""
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 from tiny import small_scene, tiny_config, tiny_network
@@ -137,6 +139,27 @@ def test_buffers_stay_where_they_are_even_for_a_new_target():
     tracker.initialize(FRAMES[0], BOXES[0])
     tracker.track(FRAMES[1])
     assert places() == before
+
+
+def test_a_frame_leaves_nothing_allocated():
+    """What is made in a frame, and is not a buffer, is gone or takes the place of the last frame's."""
+    tracker = start(train_skipping=2, transformer_skipping=2, transformer_memory_size=16, sample_memory_size=16)
+
+    def alive() -> tuple[int, int]:
+        gc.collect()
+        storages = {
+            one.untyped_storage().data_ptr(): one.untyped_storage().nbytes()
+            for one in gc.get_objects()
+            if issubclass(type(one), torch.Tensor)  # isinstance would wake lazy modules
+        }
+        return len(storages), sum(storages.values())
+
+    for frame in FRAMES[2:6]:
+        tracker.track(frame)
+    before = alive()
+    for frame in FRAMES[6:]:
+        tracker.track(frame)
+        assert alive() == before
 
 
 def test_several_targets_make_the_same_calls_wherever_they_are():
