@@ -11,22 +11,17 @@ rclpy's conversions on both sides. Images come one at a time, so that none waits
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "test"), str(ROOT / "test" / "ros")]
-
-from ros_harness import running_system  # noqa: E402
-from tiny import tiny_network  # noqa: E402
-
-from trdimp_ros.checkpoints.weights import save_network  # noqa: E402
-from trdimp_ros.media.scene import RenderedScene  # noqa: E402
-from trdimp_ros.ros.messages import nanoseconds  # noqa: E402
+from trdimp_ros.checkpoints.weights import save_network
+from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.ros.messages import nanoseconds
+from trdimp_ros.testing.ros_harness import running_system
+from trdimp_ros.testing.tiny import tiny_network
 
 SIZES = ((640, 480), (1920, 1080))
 FRAMES = 150

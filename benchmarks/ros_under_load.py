@@ -7,21 +7,16 @@ Prints latency of the published states, counts, memory, and the time that `ros2 
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "test"), str(ROOT / "test" / "ros")]
-
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from ros_harness import running_system  # noqa: E402
-
-from trdimp_ros.media.scene import RenderedScene  # noqa: E402
-from trdimp_ros.ros.messages import nanoseconds  # noqa: E402
+from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.ros.messages import nanoseconds
+from trdimp_ros.testing.ros_harness import running_system
 
 SECONDS = 60.0
 RATE = 60.0

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_set import GoldenSet, available_sets, golden_set
+
+from trdimp_ros.testing.golden_set import GoldenSet, available_sets, golden_set
 
 # Without ROS (after a plain `pip install .`) the nodes cannot be tested; CI always has one and must test them.
 if importlib.util.find_spec("rclpy") is None and "CI" not in os.environ:

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny import TINY_NETWORK, tiny_network
 
 from trdimp_ros.checkpoints import CheckpointError, UnsafeCheckpointError, convert, load_network, untrained_network
 from trdimp_ros.checkpoints.torch_file import read_torch_file
 from trdimp_ros.checkpoints.weights import file_sha256, save_network
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
+from trdimp_ros.testing.tiny import TINY_NETWORK, tiny_network
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_network
 
 from trdimp_ros.checkpoints.weights import save_network
 from trdimp_ros.cli.main import main
@@ -19,6 +18,7 @@ from trdimp_ros.cli.options import changed, choose_device
 from trdimp_ros.media.drawing import write_image
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import open_source
+from trdimp_ros.testing.tiny import tiny_network
 from trdimp_ros.tracking import Tracker, TrackerConfig, preset
 
 TINY = ["--set", "image_sample_size=96", "--set", "target_not_found_threshold=-1"]

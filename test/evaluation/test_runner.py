@@ -11,13 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny import small_scene, tiny_network, tiny_tracker
 
 from trdimp_ros.checkpoints.weights import save_network
 from trdimp_ros.evaluation.competitors import Answer, OwnTracker, opencv_tracker
 from trdimp_ros.evaluation.datasets import read_sequence
 from trdimp_ros.evaluation.plots import write_plots
 from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_all, run_sequence, write_track
+from trdimp_ros.testing.tiny import small_scene, tiny_network, tiny_tracker
 from trdimp_ros.tracking import Box
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from golden_set import skip_in_small_set
 
 from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
@@ -18,6 +17,7 @@ from trdimp_ros.models.target_filter import (
     apply_filter_transpose,
 )
 from trdimp_ros.models.transformer import EncodedMemory, attention_weights
+from trdimp_ros.testing.golden_set import skip_in_small_set
 
 
 def channels_last(features: torch.Tensor) -> torch.Tensor:

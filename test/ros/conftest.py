@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ros_harness import System, running_system
-from tiny import tiny_network
 
 from trdimp_ros.checkpoints.weights import save_network
+from trdimp_ros.testing.ros_harness import System, running_system
+from trdimp_ros.testing.tiny import tiny_network
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 from lifecycle_msgs.msg import State, Transition
-from ros_harness import System
-from tiny import small_scene
 
 from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.msg import TrackState
+from trdimp_ros.testing.ros_harness import System
+from trdimp_ros.testing.tiny import small_scene
 
 FRAMES, BOXES = small_scene()
 UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = (

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import DescribeParameters
-from ros_harness import System, running_system
-from tiny import small_scene
 
 from trdimp_ros.msg import TrackState
 from trdimp_ros.ros import parameters
+from trdimp_ros.testing.ros_harness import System, running_system
+from trdimp_ros.testing.tiny import small_scene
 
 FRAMES, BOXES = small_scene()
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from geometry_msgs.msg import Twist, TwistStamped
-from ros_harness import TINY_PARAMETERS, System
-from tiny import small_scene, tiny_config, tiny_network
 
 from trdimp_ros.cli.main import main
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.msg import TrackState
 from trdimp_ros.ros.messages import STATE_NUMBERS, box_message, box_of_message
+from trdimp_ros.testing.ros_harness import TINY_PARAMETERS, System
+from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import Box, State, Tracker
 
 FRAMES, BOXES = small_scene()

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ros_harness import System, running_system
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from tiny import small_scene
 
 from trdimp_ros.msg import TrackState
 from trdimp_ros.ros.image_decoding import encode_image
 from trdimp_ros.ros.messages import nanoseconds
+from trdimp_ros.testing.ros_harness import System, running_system
+from trdimp_ros.testing.tiny import small_scene
 
 FRAMES, BOXES = small_scene()
 

@@ -7,16 +7,16 @@ import time
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point, PointStamped
-from ros_harness import System
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_srvs.srv import SetBool, Trigger
-from tiny import small_scene, tiny_config, tiny_network
 from vision_msgs.msg import Detection2D, Detection2DArray
 from visualization_msgs.msg import Marker
 
 from trdimp_ros.msg import TrackState
 from trdimp_ros.ros.image_plane import FRAME, point_of_pixel
 from trdimp_ros.ros.messages import box_of_message, nanoseconds
+from trdimp_ros.testing.ros_harness import System
+from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import Tracker
 from trdimp_ros.tracking.geometry import intersection_over_union
 

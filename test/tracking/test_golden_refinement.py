@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from golden_set import skip_in_small_set
 
 from trdimp_ros.models.box_scorer import BoxScorer
+from trdimp_ros.testing.golden_set import skip_in_small_set
 from trdimp_ros.tracking import State, TrackerConfig
 from trdimp_ros.tracking.cropping import sample_patch
 from trdimp_ros.tracking.frame_exchange import (

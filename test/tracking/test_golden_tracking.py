@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import torch
-from golden_set import skip_in_small_set
 
+from trdimp_ros.testing.golden_set import skip_in_small_set
 from trdimp_ros.tracking import augmentation
 from trdimp_ros.tracking.cropping import sample_patch
 from trdimp_ros.tracking.filter_memory import SampleWeights

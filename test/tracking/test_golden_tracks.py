@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden_run import open_run, start
-from golden_set import SMALL_SET, GoldenSet, available_sets, golden_set
 
+from trdimp_ros.testing.golden_run import open_run, start
+from trdimp_ros.testing.golden_set import SMALL_SET, GoldenSet, available_sets, golden_set
 from trdimp_ros.tracking import State, Tracker, TrackResult
 
 RUNS = [path for folder in available_sets() for path in golden_set(folder).tracks]

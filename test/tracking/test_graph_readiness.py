@@ -7,9 +7,9 @@ import gc
 
 import pytest
 import torch
-from tiny import small_scene, tiny_config, tiny_network
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, State, Tracker, preset
 from trdimp_ros.tracking.device_steps import DeviceSteps
 

@@ -7,8 +7,8 @@ import logging
 
 import pytest
 import torch
-from tiny import small_scene, tiny_tracker
 
+from trdimp_ros.testing.tiny import small_scene, tiny_tracker
 from trdimp_ros.tracking.graphs import GraphRunner
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny import small_scene, tiny_config, tiny_network
 
+from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, Tracker
 from trdimp_ros.tracking.randomness import RandomSource
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import small_scene, tiny_config, tiny_network, tiny_tracker
 
+from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network, tiny_tracker
 from trdimp_ros.tracking import State, Tracker
 
 

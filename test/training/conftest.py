@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toy_images import write_toy_images
 
+from trdimp_ros.testing.toy_images import write_toy_images
 from trdimp_ros.training.image_bank import ImageBank, load_image_bank
 
 

@@ -6,11 +6,11 @@ import copy
 
 import pytest
 import torch
-from golden_set import skip_in_small_set
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
 from trdimp_ros.models.resnet import normalize_image
+from trdimp_ros.testing.golden_set import skip_in_small_set
 from trdimp_ros.training.losses import hinge_loss, kl_regression_loss, weighted_losses
 
 FROZEN = ("conv1", "bn1", "layer1", "layer2")

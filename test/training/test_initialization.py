@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from tiny import TINY_NETWORK
 
+from trdimp_ros.testing.tiny import TINY_NETWORK
 from trdimp_ros.training.initialization import initial_network
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import TINY_NETWORK
 
+from trdimp_ros.testing.tiny import TINY_NETWORK
 from trdimp_ros.training.config import CompositionConfig, TrainingConfig
 from trdimp_ros.training.losses import contrastive_loss, kl_regression_loss
 from trdimp_ros.training.trainer import Trainer, learning_rate_factor

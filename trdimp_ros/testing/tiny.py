@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.models import BackboneConfig, NetworkConfig, TrDiMPNet
@@ -27,22 +30,22 @@ def tiny_network() -> TrDiMPNet:
     distance = torch.arange(100).view(1, 100, 1, 1) * 0.1
     with torch.no_grad():
         optimizer.label_map_predictor.weight.copy_(torch.exp(-0.5 * distance**2))
-        optimizer.target_mask_predictor[0].weight.copy_(3 * torch.tanh(2 - distance))
+        cast(nn.Conv2d, optimizer.target_mask_predictor[0]).weight.copy_(3 * torch.tanh(2 - distance))
         optimizer.spatial_weight_predictor.weight.fill_(1.0)
     return network
 
 
-def tiny_config(**changes) -> TrackerConfig:
+def tiny_config(**changes: Any) -> TrackerConfig:
     """Small, and believing whatever it sees."""
     defaults = {"image_sample_size": 96, "target_not_found_threshold": -1.0, "distractor_threshold": 100.0}
     return TrackerConfig(**(defaults | changes))
 
 
-def tiny_tracker(**changes) -> Tracker:
+def tiny_tracker(**changes: Any) -> Tracker:
     return Tracker(tiny_network(), tiny_config(**changes))
 
 
 @functools.cache
-def small_scene() -> tuple[list[np.ndarray], list[tuple[float, float, float, float]]]:
+def small_scene() -> tuple[list[NDArray[np.uint8]], list[tuple[float, ...]]]:
     scene = RenderedScene(160, 120)
     return [scene.frame(index) for index in range(12)], [tuple(scene.box(index)) for index in range(12)]

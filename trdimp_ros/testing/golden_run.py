@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden_set import GoldenSet
 
+from trdimp_ros.testing.golden_set import GoldenSet
 from trdimp_ros.tracking import Tracker, TrackerConfig, preset
 from trdimp_ros.tracking.randomness import RandomSource
 

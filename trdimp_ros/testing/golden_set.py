@@ -20,8 +20,11 @@ import torch
 from trdimp_ros.checkpoints import untrained_network
 from trdimp_ros.models import TrDiMPNet
 
-SMALL_SET = Path(__file__).parent / "golden"
-FULL_SET = Path(os.environ.get("TRDIMP_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
+CHECKOUT = Path(__file__).parents[2]
+"""Golden data and sequences are not installed with the package: this layer is used from a checkout."""
+
+SMALL_SET = CHECKOUT / "test" / "golden"
+FULL_SET = Path(os.environ.get("TRDIMP_GOLDEN", CHECKOUT.parent / "shared" / "golden"))
 
 TABLE_ROW = re.compile(r"^\| `(?P<key>[^`]+)` \|[^|]*\|[^|]*\| (?P<tolerance>[^|]*) \| (?P<description>.*) \|$", re.M)
 NUMBER = r"-?\d*\.?\d+"

@@ -33,17 +33,19 @@ def write_toy_images(folder: Path) -> Path:
         )
     for number in range(4):
         noise = random.integers(0, 256, (12, 16, 3)).astype(np.uint8)
-        image = cv2.resize(noise, (96, 72), interpolation=cv2.INTER_CUBIC) // 2 + 60
+        background = cv2.resize(noise, (96, 72), interpolation=cv2.INTER_CUBIC) // 2 + 60
         rows.append(
-            _write(folder, f"backgrounds/{number}", image, None, "background", "train" if number < 3 else "val", "")
+            _write(
+                folder, f"backgrounds/{number}", background, None, "background", "train" if number < 3 else "val", ""
+            )
         )
     for split in ("train", "val"):
         for frame in range(4):
-            image = cv2.resize(random.integers(0, 256, (9, 12, 3)).astype(np.uint8), (96, 72))
-            mask = np.zeros(image.shape[:2], np.uint8)
-            for canvas, value in ((image, (20, 30, 220)), (mask, 255)):
+            picture = cv2.resize(random.integers(0, 256, (9, 12, 3)).astype(np.uint8), (96, 72))
+            mask = np.zeros(picture.shape[:2], np.uint8)
+            for canvas, value in ((picture, (20, 30, 220)), (mask, 255)):
                 cv2.circle(canvas, (30 + 8 * frame, 36), 10, value, -1)
-            rows.append(_write(folder, f"clips/disc_{split}/{frame:03d}", image, mask, "clip_frame", split, "disc"))
+            rows.append(_write(folder, f"clips/disc_{split}/{frame:03d}", picture, mask, "clip_frame", split, "disc"))
     with (folder / "index.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
