@@ -18,7 +18,7 @@ LAYERS = {
     "media": {"tracking"},
     "evaluation": {"tracking", "media"},
     "cli": {"models", "checkpoints", "tracking", "media", "evaluation", "training"},
-    "ros": {"models", "checkpoints", "tracking", "media", "evaluation", "cli", "msg"},
+    "ros": {"models", "checkpoints", "tracking", "media", "evaluation", "msg"},
     # Helpers for tests and benchmarks; imported by nothing in the package.
     "testing": {"models", "checkpoints", "tracking", "media", "ros", "msg"},
 }

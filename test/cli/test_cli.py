@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from trdimp_ros.checkpoints.weights import save_network
 from trdimp_ros.cli.main import main
-from trdimp_ros.cli.options import changed, choose_device
+from trdimp_ros.cli.options import changed
 from trdimp_ros.media.drawing import write_image
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import open_source
@@ -172,12 +171,3 @@ def test_parameters_parse_by_type():
     for change in ("use_iou_net=maybe", "train_skipping=x", "train_skipping", "border_mode=round"):
         with pytest.raises(ValueError, match=change.partition("=")[0]):
             changed(TrackerConfig(), [change])
-
-
-def test_an_absent_gpu_is_named():
-    if torch.cuda.is_available():
-        with pytest.raises(ValueError, match="only"):
-            choose_device("cuda:99")
-    else:
-        with pytest.raises(ValueError, match="sees no GPU"):
-            choose_device("cuda")

@@ -14,18 +14,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trdimp_ros.cli.options import (
-    PRECISIONS,
-    add_tracker_arguments,
-    build_network,
-    changed,
-    choose_device,
-    use_threads,
-)
+from trdimp_ros.cli.options import add_tracker_arguments, build_network, changed
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.tracking import Box, MultiTracker, State, TargetState, preset
+from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 from trdimp_ros.tracking.frame_pass import no_stage
 
 UNIT_SIZE = 352

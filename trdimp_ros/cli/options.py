@@ -13,11 +13,10 @@ import torch
 from trdimp_ros.checkpoints import BUNDLED_PRESET, WeightsInfo, default_network, load_network
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.tracking import PRESETS, Box, MultiTracker, Tracker, TrackerConfig, preset
+from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 
 OFFICIAL_PRESET = "trdimp"
 """For weights that do not say what they are meant for."""
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def add_changes_argument(parser: argparse.ArgumentParser, text: str) -> None:
@@ -92,40 +91,6 @@ def _tracker_parts(options: argparse.Namespace) -> tuple[torch.device, TrDiMPNet
     use_threads(options.threads)
     network, info = build_network(options)
     return device, network, info, changed(preset(options.preset), options.changes)
-
-
-def use_threads(count: int) -> None:
-    """Have torch compute with so many threads of the processor, in the whole process; 0 leaves its own choice.
-
-    Raises:
-        ValueError: for a negative number.
-    """
-    if count < 0:
-        raise ValueError(f"threads must be 0 (torch's choice) or more, got {count}")
-    if count:
-        torch.set_num_threads(count)
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device of this name; ``auto`` is the GPU where there is one.
-
-    Raises:
-        ValueError: for a device that this machine or this torch does not have.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device {name!r} is not supported; use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ValueError(f"device {name!r}: this torch ({torch.__version__}) sees no GPU; use --device cpu")
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise ValueError(f"device {name!r}: there are only {torch.cuda.device_count()} GPUs")
-    return device
 
 
 def changed(config: TrackerConfig, changes: list[str]) -> TrackerConfig:

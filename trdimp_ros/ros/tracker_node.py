@@ -20,7 +20,6 @@ from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2D
 
 from trdimp_ros.checkpoints import WeightsInfo, default_network, load_network
-from trdimp_ros.cli.options import PRECISIONS, choose_device, use_threads
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.ros import parameters
 from trdimp_ros.ros.clicks import TwoCorners
@@ -32,6 +31,7 @@ from trdimp_ros.ros.running import run_node
 from trdimp_ros.ros.statistics import Statistics, diagnostic_status
 from trdimp_ros.ros.tracking_worker import InitRequest, TrackingWorker
 from trdimp_ros.tracking import Box, Tracker, TrackerConfig, preset
+from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 
 EXIT_PATIENCE = 1.0
 """Seconds that a signal's exit waits for the running frame. An initialisation can take longer than that."""

@@ -1,0 +1,46 @@
+"""What a tracker computes on: the device, its precision, and the processor's threads."""
+
+from __future__ import annotations
+
+import torch
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions of backbone and attention, by the names under which users choose them."""
+
+_DEFAULT_THREADS = torch.get_num_threads()
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of this name; ``auto`` is the GPU where there is one, else the processor.
+
+    Raises:
+        ValueError: for a device that this machine or this torch does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not supported; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device {name!r}: this torch ({torch.__version__}) sees no GPU; choose the device cpu")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(f"device {name!r}: there are only {torch.cuda.device_count()} GPUs")
+    return device
+
+
+def use_threads(count: int) -> None:
+    """Have torch compute with so many threads of the processor, in the whole process.
+
+    Args:
+        count: The number of threads; 0 is what torch chose when the process started: one per core, or OMP_NUM_THREADS.
+
+    Raises:
+        ValueError: for a negative number.
+    """
+    if count < 0:
+        raise ValueError(f"threads must be 0 (torch's choice) or more, got {count}")
+    torch.set_num_threads(count or _DEFAULT_THREADS)
