@@ -6,9 +6,12 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
+from trdimp_ros.testing.golden_manifest import GoldenEntry, read_manifest, write_manifest
 
 HERE = Path(__file__).parent
 FRAMES = 8
@@ -52,27 +55,30 @@ def small_cases(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], d
     return arrays | patches, renumbered
 
 
+def thinned(value: np.ndarray, entry: GoldenEntry) -> tuple[np.ndarray, GoldenEntry]:
+    """Every n-th element along the longest dimension."""
+    step = -(-value.size // MAX_NUMBERS)
+    axis = int(np.argmax(value.shape))
+    stored = [list(numbers) for numbers in entry.stored or [[0, None, 1]] * value.ndim]
+    stored[axis][2] = (stored[axis][2] or 1) * step
+    kept = tuple(slice(None, None, step if index == axis else 1) for index in range(value.ndim))
+    return value[kept], replace(entry, stored=stored)
+
+
 def main(full: Path) -> None:
-    table = dict(re.findall(r"^\| `([^`]+)` (\|.*\|)$", (full / "README.md").read_text(), re.M))
+    described = read_manifest(full)
     everything = np.load(full / "modules.npz")
     arrays = {key: everything[key] for key in everything.files if re.match("|".join(KEPT), key)}
     arrays, renumbered = small_cases(arrays)
-    rows = []
+    entries = {}
     for key in list(arrays):
-        source = renumbered.get(key.removesuffix(".stats"), key.removesuffix(".stats"))
-        cells = table[source + (".stats" if key.endswith(".stats") else "")]
-        stored = re.search(r"stored \[([0-9:, ]+)\]", cells)
+        base = key.removesuffix(".stats")
+        entry = described[renumbered.get(base, base) + key[len(base) :]]
         value = arrays[key]
-        if value.size > MAX_NUMBERS and value.dtype == np.float32 and "| input |" not in cells and "[:, " not in cells:
-            step = -(-value.size // MAX_NUMBERS)
-            axis = int(np.argmax(value.shape))
-            slices = stored[1].replace(" ", "").split(",") if stored else ["0::1"] * value.ndim
-            before = int(slices[axis].split("::")[1])
-            slices[axis] = f"0::{before * step}"
-            arrays[key] = value[tuple(slice(None, None, step if index == axis else 1) for index in range(value.ndim))]
-            text = f"stored [{', '.join(slices)}]"
-            cells = cells.replace(stored[0], text) if stored else re.sub(r" \|$", f"; {text} |", cells)
-        rows.append(f"| `{key}` {cells}")
+        thin_already = entry.stored is not None and entry.stored[0][0] is None
+        if value.size > MAX_NUMBERS and value.dtype == np.float32 and entry.tolerance > 0 and not thin_already:
+            arrays[key], entry = thinned(value, entry)
+        entries[key] = entry
     np.savez_compressed(HERE / "modules.npz", **arrays)
     for name in RUNS:
         np.savez_compressed(HERE / f"{name}.npz", **small_run(full / f"{name}.npz"))
@@ -80,11 +86,7 @@ def main(full: Path) -> None:
     np.savez_compressed(HERE / "clip.npz", frames_delta=clip["frames_delta"][:FRAMES], gt=clip["gt"][:FRAMES])
     # Weights and batch norm statistics are those of the package's untrained network.
     shutil.copyfile(full / "state_dict_layout.json", HERE / "state_dict_layout.json")
-    (HERE / "README.md").write_text(
-        "# Small golden set\n\nA choice from the numbers that the original implementation produced with made-up, "
-        "reproducible weights;\ncut by `make_small_set.py`. Formats as in the full set's README.\n\n"
-        "| key | shape | type | tol | what |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
-    )
+    write_manifest(HERE, entries)
 
 
 if __name__ == "__main__":

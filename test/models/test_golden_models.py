@@ -183,10 +183,10 @@ class TestFilterOptimizer:
         golden.check("optimizer/target_mask", maps.mask)
         golden.check("optimizer/spatial_weight", maps.weight)
         key = "optimizer/distance_map_small"
-        bin_width = golden.numbers_after(key, "bins of")[0]
-        centers = torch.tensor(golden.numbers_after(key, "centres")).view(-1, 2)
+        inputs = golden.inputs(key)
+        centers = torch.tensor(inputs["centers"])
         bins, rows, columns = golden[key].shape[1:]
-        small = FilterOptimizer(bins, bin_width, filter_size=4)
+        small = FilterOptimizer(bins, inputs["bin_width"], filter_size=4)
         golden.check(key, bin_values(small, centers, (rows, columns)))
 
     def test_golden_activation(self, golden):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -65,16 +63,15 @@ def test_golden_ascent(golden, scorer_and_features):
     assert runs
     for run in runs:
         for key in (key for key in golden.keys if key.startswith(f"iounet/opt_{run}/boxes_")):
-            steps = re.search(r"(\w+) space, step (\([^)]*\)|[0-9.]+), decay ([0-9.]+)", golden.description(key))
-            length = ast.literal_eval(steps[2])
-            position, size = length if isinstance(length, tuple) else (length, length)
+            steps = golden.inputs(key)
+            position, size, decay = steps["position_step"], steps["size_step"], steps["decay"]
             iterations = int(key.rsplit("_", 1)[1])
             config = TrackerConfig(
                 box_refinement_iter=iterations,
-                box_refinement_space=steps[1],
+                box_refinement_space=steps["space"],
                 box_refinement_step_length=position,
                 box_refinement_size_step_length=size,
-                box_refinement_step_decay=float(steps[3]),
+                box_refinement_step_decay=decay,
             )
             boxes, scores = ascend(
                 scorer,
@@ -82,7 +79,7 @@ def test_golden_ascent(golden, scorer_and_features):
                 golden["iounet/proposals"].view(1, -1, 4),
                 config,
                 torch.tensor([position, position, size, size]),
-                torch.tensor(float(steps[3])),
+                torch.tensor(decay),
             )
             golden.check(key, boxes[0])
             golden.check(f"iounet/opt_{run}/iou_{iterations}", scores[0])
@@ -90,20 +87,13 @@ def test_golden_ascent(golden, scorer_and_features):
 
 def test_golden_refined_box(golden, scorer_and_features):
     scorer, features = scorer_and_features
-    cases = re.findall(r"(\w+) (\{[^}]*\})( update_scale=False)?", golden.description("refine/out").split("with: ")[1])
+    cases = golden.inputs("refine/out")["cases"]
     rows = golden["refine/out"]
     assert len(cases) == len(rows)
     sample_position = golden["refine/sample_pos"]
-    for (name, changes, keeps_scale), expected in zip(cases, rows, strict=True):
-        config = replace(
-            TrackerConfig(),
-            update_scale_when_uncertain=not keeps_scale,
-            **{
-                key: float(value) if isinstance(value, float) else value
-                for key, value in ast.literal_eval(changes).items()
-            },
-        )
-        state = State.UNCERTAIN if keeps_scale else State.NORMAL
+    for case, expected in zip(cases, rows, strict=True):
+        config = replace(TrackerConfig(), update_scale_when_uncertain=case["update_scale"], **case["changes"])
+        state = State.NORMAL if case["update_scale"] else State.UNCERTAIN
         packed = refine_frame(
             scorer,
             features,
@@ -125,31 +115,26 @@ def test_golden_refined_box(golden, scorer_and_features):
         remembered = expected[:2] if untouched else expected[5:]
         actual = np.concatenate([decision.learn_position, decision.size, [decision.scale], decision.position])
         wanted = np.concatenate([expected[:5], remembered])
-        assert np.abs(actual - wanted).max() <= golden.tolerance("refine/out"), name
+        assert np.abs(actual - wanted).max() <= golden.tolerance("refine/out"), case["name"]
 
 
 def test_golden_update_of_position_and_scale(golden):
-    key = "geometry/update_state"
-    before = {
-        name: golden.numbers_after(key, words)
-        for name, words in {"size": "before: target_sz", "base_size": "base_target_sz", "image_size": "image"}.items()
-    }
-    old_scale = golden.numbers_after(key, "scale ")
-    listed = golden.description(key).split("new_scale) = ")[1].replace("none", "None")
-    cases = ast.literal_eval(f"[{listed}]")
+    inputs = golden.inputs("geometry/update_state")
+    before = {name: inputs[name] for name in ("size", "base_size", "image_size")}
     low, high = golden["geometry/scale_bounds"].tolist()
     rows = []
-    for position, scale in cases:
+    for case in inputs["cases"]:
+        scale = inputs["scale"] if case["scale"] is None else case["scale"]
         scalars = frame_numbers(
             TrackerConfig(),
             **before,
             position=(0, 0),
             scale_bounds=(low, high),
             sample_positions=(0, 0),
-            sample_scales=old_scale if scale is None else [scale],
+            sample_scales=[scale],
         )
         decision = FrameDecision.from_packed(
-            _follow_scale(found(State.NORMAL, torch.tensor(position, dtype=torch.float32)), scalars)[0].numpy()
+            _follow_scale(found(State.NORMAL, torch.tensor(case["position"], dtype=torch.float32)), scalars)[0].numpy()
         )
         rows.append(np.concatenate([decision.position, decision.size, [decision.scale]]))
     golden.check("geometry/update_state", np.stack(rows))
@@ -158,11 +143,10 @@ def test_golden_update_of_position_and_scale(golden):
 def test_golden_search_areas_of_several_scales(golden):
     skip_in_small_set(golden, "sample_patch/multi_patch")
     image = golden["sample_patch/imageA"].numpy()
-    key = "sample_patch/multi_coords"
-    center = np.array(golden.numbers_after(key, " at"), np.float32)
-    sample = int(golden.numbers_after(key, "sample size")[0])
+    inputs = golden.inputs("sample_patch/multi_coords")
+    center, sample = np.array(inputs["center"], np.float32), inputs["sample_size"]
     patches, coordinates = [], []
-    for scale in golden.numbers_after(key, "scales"):
+    for scale in inputs["scales"]:
         size = np.full(2, np.float32(scale) * np.float32(sample), np.float32)
         patch, where = sample_patch(image, center, size, (sample, sample), "inside_major", 1.5)
         patches.append(patch)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import torch
 
@@ -84,12 +82,7 @@ def test_golden_filter_memory_weights(golden):
             assert weights.add(1.0, 0.25) == golden[f"{trace}/replace_ind"].item()
             golden.check(f"{trace}/weights", weights.values)
             continue
-        description = golden.description(f"{trace}/weights")
-        minimum = (
-            0.0
-            if "minimum_weight None" in description
-            else float(re.search(r"init_samples_minimum_weight ([0-9.]+)", description)[1])
-        )
+        minimum = golden.inputs(f"{trace}/weights")["minimum_weight"]
         rates = golden["memory/learning_rates_fast" if "fast" in trace else "memory/learning_rates"].tolist()
         weights = SampleWeights(expected.shape[1], 15)
         rows, slots, stored = [weights.values.copy()], [], []
@@ -131,15 +124,14 @@ def test_golden_localization_of_equal_peaks(golden):
     parameters = golden.json("localize/trdimp/params")
     scores = golden["localize/ties/scores"]
     count = len(scores)
-    key = "localize/ties/scores"
-    position = torch.tensor(golden.numbers_after(key, "pos = sample_pos =")).expand(count, 2)
-    scale = golden.numbers_after(key, "sample_scale")[0]
+    inputs = golden.inputs("localize/ties/scores")
+    position = torch.tensor(inputs["position"]).expand(count, 2)
     result = localize(
         scores,
         position[:, None],
-        torch.full((count, 1), scale),
+        torch.full((count, 1), inputs["sample_scale"]),
         position,
-        torch.tensor(golden.numbers_after(key, "target_sz =")).expand(count, 2),
+        torch.tensor(inputs["target_size"]).expand(count, 2),
         thresholds_of(parameters),
         352,
         4,
@@ -156,7 +148,7 @@ def test_golden_plain_localization(golden):
     result = localize(
         scores,
         torch.zeros(count, scales, 2),
-        torch.tensor(golden.numbers_after("localize/plain/scores", "sample scales")).expand(count, scales),
+        torch.tensor(golden.inputs("localize/plain/scores")["sample_scales"]).expand(count, scales),
         torch.zeros(count, 2),
         torch.ones(count, 2),
         thresholds_of(parameters),
@@ -190,15 +182,16 @@ def test_golden_geometry(golden):
     golden.check("geometry/location/pos", np.stack([position for position, _ in locations]))
     golden.check("geometry/location/scale", np.stack([scale for _, scale in locations]))
 
-    key = "geometry/centered_pos"
-    position = np.array(golden.numbers_after(key, "for pos"), np.float32)
-    target_scale, sample = golden.numbers_after(key, "target_scale")[0], golden.numbers_after(key, ", S")[0]
-    sizes = np.array(golden.numbers_after(key, "(feature size, kernel) ="), int).reshape(-1, 2)
-    centers = [centered_sample_position(position, target_scale, int(sample), *pair) for pair in sizes.tolist()]
-    golden.check(key, np.stack(centers))
-    key = "geometry/update_state"
-    base_size = np.array(golden.numbers_after(key, "base_target_sz"), np.float32)
-    image_size = tuple(int(number) for number in golden.numbers_after(key, "image"))
+    inputs = golden.inputs("geometry/centered_pos")
+    position = np.array(inputs["position"], np.float32)
+    centers = [
+        centered_sample_position(position, inputs["scale"], inputs["sample_size"], *pair)
+        for pair in inputs["feature_and_filter_sizes"]
+    ]
+    golden.check("geometry/centered_pos", np.stack(centers))
+    inputs = golden.inputs("geometry/update_state")
+    base_size = np.array(inputs["base_size"], np.float32)
+    image_size = tuple(int(number) for number in inputs["image_size"])
     golden.check("geometry/scale_bounds", np.array(scale_bounds(base_size, image_size), np.float32))
 
     polygons = golden["geometry/vot_polygon"].tolist()

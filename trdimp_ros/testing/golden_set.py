@@ -1,6 +1,6 @@
 """Reading a folder of golden data: numbers computed by the original implementation.
 
-The format is described in the README.md of the folder itself, whose table also gives every entry's tolerance.
+The format of the numbers is described in the README.md of the folder itself, tolerances and inputs in its manifest.
 """
 
 from __future__ import annotations
@@ -19,17 +19,13 @@ import torch
 
 from trdimp_ros.checkpoints import untrained_network
 from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.testing.golden_manifest import read_manifest
 
 CHECKOUT = Path(__file__).parents[2]
 """Golden data and sequences are not installed with the package: this layer is used from a checkout."""
 
 SMALL_SET = CHECKOUT / "test" / "golden"
 FULL_SET = Path(os.environ.get("TRDIMP_GOLDEN", CHECKOUT.parent / "shared" / "golden"))
-
-TABLE_ROW = re.compile(r"^\| `(?P<key>[^`]+)` \|[^|]*\|[^|]*\| (?P<tolerance>[^|]*) \| (?P<description>.*) \|$", re.M)
-NUMBER = r"-?\d*\.?\d+"
-LISTED_NUMBERS = re.compile(rf"(?:[\s,()]*{NUMBER}(?:/{NUMBER})?)+")
-STORED = re.compile(r"stored \[(?P<slices>[0-9:, ]+)\]")
 
 
 class GoldenSet:
@@ -38,9 +34,7 @@ class GoldenSet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._arrays = np.load(folder / "modules.npz", allow_pickle=False)
-        table = list(TABLE_ROW.finditer((folder / "README.md").read_text()))
-        self._tolerances = {row["key"]: row["tolerance"].strip() for row in table}
-        self._descriptions = {row["key"]: row["description"] for row in table}
+        self._entries = read_manifest(folder)
 
     def __contains__(self, key: str) -> bool:
         return key in self._arrays.files
@@ -61,24 +55,13 @@ class GoldenSet:
     def keys(self) -> list[str]:
         return list(self._arrays.files)
 
-    def description(self, key: str) -> str:
-        return self._descriptions[key]
-
-    def numbers_after(self, key: str, words: str) -> list[float]:
-        """The numbers that follow these words in an entry's description, up to the first word that is none.
-
-        Written like ``(2.3,4.1), (-1.5,9.2)``, ``.5,.55`` or ``80/2.2``.
-        """
-        text = self._descriptions[key]
-        assert words in text, f"{key}: no {words!r} in {text!r}"
-        listed = LISTED_NUMBERS.match(text.split(words, 1)[1])
-        assert listed, f"{key}: no numbers after {words!r} in {text!r}"
-        found = re.findall(rf"({NUMBER})(?:/({NUMBER}))?", listed[0])
-        return [float(one) / float(divisor or 1) for one, divisor in found]
+    def inputs(self, key: str) -> dict[str, Any]:
+        """What an entry was computed from besides other entries, by name."""
+        return self._entries[key].inputs
 
     def tolerance(self, key: str) -> float:
-        text = self._tolerances[key]
-        return 0.0 if text in ("exact", "input") else float(text.removeprefix("rel "))
+        """The largest difference from an entry that is allowed."""
+        return self._entries[key].tolerance
 
     def check(self, key: str, actual: torch.Tensor | np.ndarray) -> None:
         """Assert that a complete tensor agrees with an entry, of which a part may be stored."""
@@ -86,13 +69,9 @@ class GoldenSet:
         expected = self._arrays[key]
         part = actual
         if actual.shape != expected.shape:
-            stored = STORED.search(self._descriptions[key])
+            stored = self._entries[key].stored
             assert stored, f"{key}: shape {actual.shape}, expected {expected.shape}"
-            slices = [
-                slice(*(int(number) if number else None for number in text.split(":")))
-                for text in stored["slices"].replace(" ", "").split(",")
-            ]
-            part = actual[tuple(slices)]
+            part = actual[tuple(slice(*numbers) for numbers in stored)]
         assert part.shape == expected.shape, f"{key}: shape {part.shape}, expected {expected.shape}"
         difference = np.abs(part.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0)
         assert difference <= self.tolerance(key), f"{key}: off by {difference:.3g}, allowed {self.tolerance(key):.3g}"
