@@ -11,14 +11,15 @@ import trdimp_ros
 
 PACKAGE = Path(trdimp_ros.__file__).parent
 LAYERS = {
+    "parameters": set(),
     "models": set(),
     "checkpoints": {"models"},
-    "training": {"models", "tracking", "media", "evaluation"},
-    "tracking": {"models"},
+    "training": {"parameters", "models", "tracking", "media", "evaluation"},
+    "tracking": {"parameters", "models"},
     "media": {"tracking"},
     "evaluation": {"tracking", "media"},
-    "cli": {"models", "checkpoints", "tracking", "media", "evaluation", "training"},
-    "ros": {"models", "checkpoints", "tracking", "media", "evaluation", "msg"},
+    "cli": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "training"},
+    "ros": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "msg"},
     # Helpers for tests and benchmarks; imported by nothing in the package.
     "testing": {"models", "checkpoints", "tracking", "media", "ros", "msg"},
 }

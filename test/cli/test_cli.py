@@ -13,10 +13,10 @@ import pytest
 
 from trdimp_ros.checkpoints.weights import save_network
 from trdimp_ros.cli.main import main
-from trdimp_ros.cli.options import changed
 from trdimp_ros.media.drawing import write_image
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import open_source
+from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.testing.tiny import tiny_network
 from trdimp_ros.tracking import Tracker, TrackerConfig, preset
 
@@ -78,7 +78,7 @@ def test_track_gives_what_the_library_gives(sequence, weights, tmp_path):
         )
         == 0
     )
-    config = changed(preset("trdimp"), [text for text in TINY if text != "--set"])
+    config = changed_by_text(preset("trdimp"), [text for text in TINY if text != "--set"])
     tracker = Tracker(tiny_network(), config)
     frames = list(open_source(sequence))
     tracker.initialize(frames[0], (20, 30, 25, 20))
@@ -98,7 +98,7 @@ def test_track_gives_what_the_library_gives(sequence, weights, tmp_path):
         (["track", "{sequence}", "--init", "1,2,30,40", "--save", "x.gif"], ".mp4 or .avi"),
         (["track", "{sequence}", "--init", "1,2,30,40", "--weights", "none.pth.tar"], "none.pth.tar does not exist"),
         (["track", "{sequence}", "--init", "1,2,30,40", "--device", "tpu"], "unknown device 'tpu'"),
-        (["track", "{sequence}", "--init", "1,2,30,40", "--set", "speed=9"], "name of a parameter, got 'speed=9'"),
+        (["track", "{sequence}", "--init", "1,2,30,40", "--set", "speed=9"], "unknown parameter 'speed'"),
         (["track", "{sequence}", "--init", "1,2,30,40", "--set", "learning_rate=9"], "from 0 to 1, got 9"),
         (["convert", "none.pth.tar", "w.safetensors"], "none.pth.tar does not exist"),
         (["bench", "--frames", "3"], "at least 20"),
@@ -155,7 +155,7 @@ def test_bench_of_several_targets_with_one_thread(weights, tmp_path):
 
 
 def test_parameters_parse_by_type():
-    config = changed(
+    config = changed_by_text(
         TrackerConfig(),
         [
             "use_iou_net=false",
@@ -170,4 +170,4 @@ def test_parameters_parse_by_type():
     assert (config.use_iou_net, config.border_mode, config.train_skipping) == (False, "inside", 3)
     for change in ("use_iou_net=maybe", "train_skipping=x", "train_skipping", "border_mode=round"):
         with pytest.raises(ValueError, match=change.partition("=")[0]):
-            changed(TrackerConfig(), [change])
+            changed_by_text(TrackerConfig(), [change])

@@ -7,15 +7,15 @@ import math
 
 import pytest
 
+from trdimp_ros.parameters import Boolean, Choice, parameters_of
 from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
-from trdimp_ros.tracking.config import parameter_info
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("learning_rate", 1.5, "learning_rate must be from 0 to 1, got 1.5"),
-        ("learning_rate", math.nan, "finite"),
+        ("learning_rate", 1.5, "learning_rate must be a number from 0 to 1, got 1.5"),
+        ("learning_rate", math.nan, "a number from 0 to 1, got nan"),
         ("train_skipping", 0, "from 1"),
         ("train_skipping", 2.5, "whole number"),
         ("use_iou_net", 1, "true or false"),
@@ -23,8 +23,13 @@ from trdimp_ros.tracking.config import parameter_info
         ("image_sample_size", 350, "multiple of 16"),
         ("sample_memory_size", 10, "15 initial views, got 10"),
         ("augmentation_rotations", (10.0, 999.0), "from -180 to 180"),
-        ("scale_factors", (), "at least one"),
-        ("learning_rate", "fast", "finite number"),
+        ("scale_factors", (), "1 to 16 numbers from 0.5 to 2, got"),
+        ("scale_factors", 1.0, "1 to 16 numbers from 0.5 to 2, got 1.0"),
+        ("scale_factors", (1.0,) * 300, "1 to 16 numbers from 0.5 to 2, got"),
+        ("augmentation_shifts", ((0.1,),), "at most 32 pairs of numbers from -1 to 1, got"),
+        ("augmentation_shifts", (0.1, 0.1), "at most 32 pairs of numbers from -1 to 1, got"),
+        ("augmentation_rotations", ((1.0, 2.0),), "at most 32 numbers from -180 to 180, got"),
+        ("learning_rate", "fast", "number from 0 to 1, got 'fast'"),
     ],
 )
 def test_bad_values_are_refused_by_name(name, value, message):
@@ -33,11 +38,10 @@ def test_bad_values_are_refused_by_name(name, value, message):
 
 
 def test_every_parameter_is_described_and_numbers_have_a_range():
-    for spec in dataclasses.fields(TrackerConfig):
-        info = parameter_info(spec)
-        assert len(info.description) > 20, spec.name
-        if spec.type not in ("bool", "BorderMode", "RefinementSpace"):
-            assert info.minimum < info.maximum, spec.name
+    for name, info in parameters_of(TrackerConfig).items():
+        assert len(info.description) > 20, name
+        if not isinstance(info.kind, (Boolean, Choice)):
+            assert info.kind.minimum < info.kind.maximum, name
 
 
 def test_presets_follow_the_specification():

@@ -104,10 +104,10 @@ def test_frames_without_target_have_no_box_loss():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, "steps must be at least 1, got 0"),
-        ({"iterations": 1}, "iterations must be at least 2"),
-        ({"learning_rate": -1.0}, "learning_rate must be positive, got -1.0"),
-        ({"average": 1.0}, "average and warm_up"),
+        ({"steps": 0}, "steps must be a whole number from 1 to 100000000, got 0"),
+        ({"iterations": 1}, "iterations must be a whole number from 2"),
+        ({"learning_rate": -1.0}, "learning_rate must be a number above 0 .*, got -1.0"),
+        ({"average": 1.0}, "average must be a number from 0 to 0.999999, got 1.0"),
     ],
 )
 def test_a_bad_configuration_is_refused(change, message):
@@ -116,9 +116,9 @@ def test_a_bad_configuration_is_refused(change, message):
 
 
 def test_a_bad_composition_is_refused():
-    with pytest.raises(ValueError, match="side must be a multiple of 16 and at least 64, got 100"):
+    with pytest.raises(ValueError, match="side must be a multiple of 16, got 100"):
         CompositionConfig(side=100)
-    with pytest.raises(ValueError, match="absent_share must be from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match="absent_share must be a number from 0 to 1, got 2"):
         CompositionConfig(absent_share=2)
 
 

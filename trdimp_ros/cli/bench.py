@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trdimp_ros.cli.options import add_tracker_arguments, build_network, changed
+from trdimp_ros.cli.options import add_tracker_arguments, build_network
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import Box, MultiTracker, State, TargetState, preset
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 from trdimp_ros.tracking.frame_pass import no_stage
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     device = choose_device(options.device)
     use_threads(options.threads)
     network, info = build_network(options)
-    config = changed(preset(options.preset), options.changes)
+    config = changed_by_text(preset(options.preset), options.changes)
     unit = UnitClock(network, device)
     precision = PRECISIONS[options.precision]
     tracker = MultiTracker(network, config, options.targets, device, precision, options.seed, graphs=not options.eager)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET, WeightsInfo, default_network, load_network
 from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import PRESETS, Box, MultiTracker, Tracker, TrackerConfig, preset
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 
@@ -20,7 +19,7 @@ OFFICIAL_PRESET = "trdimp"
 
 
 def add_changes_argument(parser: argparse.ArgumentParser, text: str) -> None:
-    """The option --set NAME=VALUE, which may be repeated."""
+    """The option --set NAME=VALUE, which may be repeated and is read by `trdimp_ros.parameters.changed_by_text`."""
     parser.add_argument("--set", dest="changes", metavar="NAME=VALUE", action="append", default=[], help=text)
 
 
@@ -90,40 +89,7 @@ def _tracker_parts(options: argparse.Namespace) -> tuple[torch.device, TrDiMPNet
     device = choose_device(options.device)
     use_threads(options.threads)
     network, info = build_network(options)
-    return device, network, info, changed(preset(options.preset), options.changes)
-
-
-def changed(config: TrackerConfig, changes: list[str]) -> TrackerConfig:
-    """The configuration with NAME=VALUE changes applied; sequences are written 1,1.03,0.97 or 3:1,1:3.
-
-    Raises:
-        ValueError: for an unknown name or a value that does not fit.
-    """
-    known = {field.name: str(field.type) for field in fields(TrackerConfig)}
-    values: dict[str, Any] = {}
-    for change in changes:
-        name, separator, text = change.partition("=")
-        if not separator or name not in known:
-            raise ValueError(f"--set needs NAME=VALUE with the name of a parameter, got {change!r}")
-        try:
-            values[name] = _parsed(known[name], text)
-        except ValueError as error:
-            raise ValueError(f"--set {name}: {text!r} is not a {known[name]}") from error
-    return replace(config, **values)
-
-
-def _parsed(kind: str, text: str) -> Any:
-    if kind == "bool":
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if kind == "int":
-        return int(text)
-    if kind == "float":
-        return float(text)
-    if kind.startswith("tuple[tuple"):
-        return tuple(tuple(float(number) for number in pair.split(":")) for pair in text.split(",") if pair)
-    if kind.startswith("tuple"):
-        return tuple(float(number) for number in text.split(",") if number)
-    return text
+    return device, network, info, changed_by_text(preset(options.preset), options.changes)
 
 
 def parse_box(text: str) -> Box:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from trdimp_ros.checkpoints.weights import save_network
 from trdimp_ros.cli.options import add_changes_argument
 from trdimp_ros.media.drawing import write_image
 from trdimp_ros.models.compact import COMPACT_NETWORK
+from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import preset
 from trdimp_ros.training.clips import Clip
-from trdimp_ros.training.config import CompositionConfig, TrainingConfig
+from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.image_bank import load_image_bank, pack
 from trdimp_ros.training.pictures import sample_grid
 from trdimp_ros.training.trainer import Step, Trainer, rank, start_processes
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         count = pack(options.data, options.pack)
         print(f"{options.pack}: {count} images, {options.pack.stat().st_size / 2**20:.1f} MiB")
         return {"images": count, "file": str(options.pack)}
-    config = training_config(options.changes)
+    config = changed_by_text(TrainingConfig(), options.changes)
     device = start_processes()
     bank = load_image_bank(options.data, "train").to(device)
     trainer = Trainer(COMPACT_NETWORK, config, bank, PRECISIONS[options.precision])
@@ -127,26 +127,3 @@ def _append(path: Path, row: dict[str, float]) -> None:
         if new:
             writer.writeheader()
         writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
-
-
-def training_config(changes: list[str]) -> TrainingConfig:
-    """The configuration with NAME=VALUE changes applied.
-
-    Raises:
-        ValueError: for an unknown name or a value that does not fit.
-    """
-    values: dict[str, Any] = {}
-    composition: dict[str, Any] = {}
-    for change in changes:
-        name, separator, text = change.partition("=")
-        nested = name.startswith("composition.")
-        name = name.removeprefix("composition.")
-        inner, kind = (composition, CompositionConfig) if nested else (values, TrainingConfig)
-        types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
-        if not separator or types.get(name) not in ("int", "float"):
-            raise ValueError(f"--set needs NAME=VALUE with the name of a field of {kind.__name__}, got {change!r}")
-        try:
-            inner[name] = int(text) if types[name] == "int" else float(text)
-        except ValueError as error:
-            raise ValueError(f"--set {name}: {text!r} is not a {types[name]}") from error
-    return TrainingConfig(composition=CompositionConfig(**composition), **values)

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET
+from trdimp_ros.parameters import (
+    Boolean,
+    Choice,
+    Number,
+    NumberList,
+    PairList,
+    Text,
+    WholeNumber,
+    parameter_values,
+    parameters_of,
+    with_parameters,
+)
 from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
-from trdimp_ros.tracking.config import parameter_info
 
 PREFIX = "tracker."
 
 ROS_TYPES = {
-    "bool": ParameterType.PARAMETER_BOOL,
-    "int": ParameterType.PARAMETER_INTEGER,
-    "float": ParameterType.PARAMETER_DOUBLE,
-    "BorderMode": ParameterType.PARAMETER_STRING,
-    "RefinementSpace": ParameterType.PARAMETER_STRING,
+    Boolean: ParameterType.PARAMETER_BOOL,
+    WholeNumber: ParameterType.PARAMETER_INTEGER,
+    Number: ParameterType.PARAMETER_DOUBLE,
+    Text: ParameterType.PARAMETER_STRING,
+    Choice: ParameterType.PARAMETER_STRING,
+    NumberList: ParameterType.PARAMETER_DOUBLE_ARRAY,
+    PairList: ParameterType.PARAMETER_DOUBLE_ARRAY,
 }
-PAIRS = "tuple[tuple[float, float], ...]"
+
 
 FIXED_REASON = "is fixed while the node is configured; call the lifecycle transition cleanup first"
 
@@ -101,23 +113,20 @@ def check_node_parameter(name: str, value: Any) -> None:
 def tracker_descriptors() -> dict[str, ParameterDescriptor]:
     """Descriptors of all ``tracker.*`` parameters, by name."""
     descriptors = {}
-    for spec in dataclasses.fields(TrackerConfig):
-        info = parameter_info(spec)
+    for name, info in parameters_of(TrackerConfig).items():
         text = info.description if info.dynamic else f"{info.description} Fixed while configured."
-        kind = str(spec.type)
-        descriptor = ParameterDescriptor(
-            name=PREFIX + spec.name,
-            description=text,
-            type=ROS_TYPES.get(kind, ParameterType.PARAMETER_DOUBLE_ARRAY),
-        )
-        _set_range(descriptor, kind, info.minimum, info.maximum)
-        descriptors[PREFIX + spec.name] = descriptor
+        descriptor = ParameterDescriptor(name=PREFIX + name, description=text, type=ROS_TYPES[type(info.kind)])
+        if isinstance(info.kind, (WholeNumber, Number)):
+            kind = "int" if isinstance(info.kind, WholeNumber) else "float"
+            _set_range(descriptor, kind, info.kind.minimum, info.kind.maximum)
+        descriptors[PREFIX + name] = descriptor
     return descriptors
 
 
 def to_parameter_values(config: TrackerConfig) -> dict[str, Any]:
     """All ``tracker.*`` values as ROS knows them: pairs are written one after another in one array."""
-    return {PREFIX + spec.name: _to_ros(getattr(config, spec.name)) for spec in dataclasses.fields(config)}
+    known = parameters_of(TrackerConfig)
+    return {PREFIX + name: known[name].kind.to_plain(value) for name, value in parameter_values(config).items()}
 
 
 def to_config(values: dict[str, Any], base: TrackerConfig) -> TrackerConfig:
@@ -126,18 +135,19 @@ def to_config(values: dict[str, Any], base: TrackerConfig) -> TrackerConfig:
     Raises:
         ValueError: for a value that cannot be, naming it.
     """
-    kinds = {spec.name: str(spec.type) for spec in dataclasses.fields(TrackerConfig)}
+    known = parameters_of(TrackerConfig)
     fields = {}
     for name, value in values.items():
         field = name.removeprefix(PREFIX)
-        fields[field] = _from_ros(field, kinds[field], value)
-    return dataclasses.replace(base, **fields)
+        fields[field] = known[field].kind.from_plain(name, value)
+    return with_parameters(base, fields)
 
 
 def is_dynamic(name: str) -> bool:
     """Whether a parameter may change while the node is configured."""
-    specs = {PREFIX + spec.name: spec for spec in dataclasses.fields(TrackerConfig)}
-    return name in specs and parameter_info(specs[name]).dynamic
+    known = parameters_of(TrackerConfig)
+    field = name.removeprefix(PREFIX)
+    return name.startswith(PREFIX) and field in known and known[field].dynamic
 
 
 def preset_values(name: str) -> dict[str, Any]:
@@ -152,20 +162,3 @@ def _set_range(descriptor: ParameterDescriptor, kind: str, minimum: float | None
         descriptor.integer_range = [IntegerRange(from_value=int(minimum), to_value=int(maximum), step=1)]
     elif kind == "float":
         descriptor.floating_point_range = [FloatingPointRange(from_value=float(minimum), to_value=float(maximum))]
-
-
-def _to_ros(value: Any) -> Any:
-    if not isinstance(value, tuple):
-        return value
-    return [float(number) for item in value for number in (item if isinstance(item, tuple) else (item,))]
-
-
-def _from_ros(name: str, kind: str, value: Any) -> Any:
-    if not kind.startswith("tuple"):
-        return value
-    numbers = tuple(float(number) for number in value)
-    if kind != PAIRS:
-        return numbers
-    if len(numbers) % 2:
-        raise ValueError(f"{PREFIX}{name} holds pairs and must have an even number of values, got {len(numbers)}")
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True))

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal
+
+from trdimp_ros.parameters import check_parameters, parameter, parameters_of
 
 BorderMode = Literal["replicate", "inside", "inside_major"]
 RefinementSpace = Literal["relative", "default"]
-
-
-class ParameterInfo(NamedTuple):
-    """What a user interface needs to know of a parameter besides its type and default.
-
-    Attributes:
-        description: What it does, and what raising it does.
-        minimum: Smallest allowed value, None where there is no order.
-        maximum: Largest allowed value.
-        dynamic: Whether it may change while a target is being tracked.
-    """
-
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    dynamic: bool = True
-
-
-def parameter(
-    default: Any,
-    description: str,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    dynamic: bool = True,
-) -> Any:
-    """A dataclass field that carries its `ParameterInfo`."""
-    return dataclasses.field(default=default, metadata={"info": ParameterInfo(description, minimum, maximum, dynamic)})
 
 
 @dataclass(frozen=True)
@@ -76,6 +49,8 @@ class TrackerConfig:
         0.5,
         2.0,
         False,
+        shortest=1,
+        longest=16,
     )
 
     # Initialisation
@@ -229,12 +204,9 @@ class TrackerConfig:
     box_refinement_step_decay: float = parameter(1.0, "Factor on the step lengths after each step.", 0.01, 1.0)
 
     def __post_init__(self) -> None:
-        for spec in dataclasses.fields(self):
-            _check_field(spec, getattr(self, spec.name))
+        check_parameters(self)
         if self.image_sample_size % 16:
             raise ValueError(f"image_sample_size must be a multiple of 16, got {self.image_sample_size}")
-        if not self.scale_factors:
-            raise ValueError("scale_factors must hold at least one scale, got none")
         size = self.sample_memory_size
         if size <= self.initial_samples:
             raise ValueError(f"sample_memory_size must exceed the {self.initial_samples} initial views, got {size}")
@@ -260,41 +232,7 @@ class TrackerConfig:
     def fixed_differences(self, other: TrackerConfig) -> list[str]:
         """Names of the fields that differ although they cannot change in a running tracker."""
         return [
-            spec.name
-            for spec in dataclasses.fields(self)
-            if not parameter_info(spec).dynamic and getattr(self, spec.name) != getattr(other, spec.name)
+            name
+            for name, info in parameters_of(TrackerConfig).items()
+            if not info.dynamic and getattr(self, name) != getattr(other, name)
         ]
-
-
-def parameter_info(spec: dataclasses.Field[Any]) -> ParameterInfo:
-    """The `ParameterInfo` of a field of `TrackerConfig`."""
-    info: ParameterInfo = spec.metadata["info"]
-    return info
-
-
-def _check_field(spec: dataclasses.Field[Any], value: Any) -> None:
-    info = parameter_info(spec)
-    choices = {"BorderMode": get_args(BorderMode), "RefinementSpace": get_args(RefinementSpace)}.get(str(spec.type))
-    if choices is not None:
-        if value not in choices:
-            raise ValueError(f"{spec.name} must be one of {', '.join(choices)}, got {value!r}")
-        return
-    if spec.type == "bool":
-        if not isinstance(value, bool):
-            raise ValueError(f"{spec.name} must be true or false, got {value!r}")
-        return
-    for number in _numbers(value):
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-            raise ValueError(f"{spec.name} must be a finite number, got {value!r}")
-        if spec.type == "int" and not isinstance(number, int):
-            raise ValueError(f"{spec.name} must be a whole number, got {value!r}")
-        assert info.minimum is not None and info.maximum is not None
-        if not info.minimum <= number <= info.maximum:
-            raise ValueError(f"{spec.name} must be from {info.minimum:g} to {info.maximum:g}, got {value!r}")
-
-
-def _numbers(value: Any) -> list[Any]:
-    """All numbers of a scalar, a tuple or a tuple of tuples."""
-    if isinstance(value, tuple):
-        return [number for item in value for number in _numbers(item)]
-    return [value]

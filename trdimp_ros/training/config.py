@@ -1,125 +1,122 @@
-"""What is trained, on what, and how long: typed, each default with its reason."""
+"""What is trained, on what, and how long: typed, each default with its reason.
+
+A new option is one more field with `parameter`; ``trdimp train --set`` knows it by its name.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from trdimp_ros.parameters import check_parameters, parameter, section
 
 
 @dataclass(frozen=True)
 class CompositionConfig:
-    """What synthetic samples look like.
+    """What synthetic samples look like."""
 
-    Attributes:
-        side: Of the search area in pixels, a multiple of 16.
-        search_area_scale: Its side divided by sqrt(w*h) of the target, on average.
-        center_jitter: Most that the target lies off the middle of a test frame, as a share of the side.
-        scale_jitter: Standard deviation of the log of the target's size in test frames.
-        real_share: Share of samples that are frames of real clips.
-        absent_share: Share of test frames without the target: without them the confidence would mean nothing.
-        occluded_share: Share of test frames with something before the target.
-        distractors: Other objects in a picture, at most.
-        distractor_share: Probability of each of them.
-        same_object_share: Probability that one is the target's own picture in other colours and another pose.
-        elasticity: Most that a texture bends between frames, in halves of its side (standard deviation).
-        aspect_change: Most that its aspect changes between frames, in logs (standard deviation).
-        rotation: Most that it turns between frames, radians (standard deviation).
-        light_change: Most that light and colour change between frames.
-        grey_share: Share of samples without colour.
-        degraded_share: Share of frames with each of: blur, low resolution, noise, compression.
-    """
-
-    side: int = 256
-    search_area_scale: float = 5.0
-    center_jitter: float = 0.3
-    scale_jitter: float = 0.25
-    real_share: float = 0.15
-    absent_share: float = 0.15
-    occluded_share: float = 0.3
-    distractors: int = 2
-    distractor_share: float = 0.5
-    same_object_share: float = 0.1
-    elasticity: float = 0.05
-    aspect_change: float = 0.2
-    rotation: float = 0.3
-    light_change: float = 0.6
-    grey_share: float = 0.1
-    degraded_share: float = 0.25
+    side: int = parameter(256, "Side of the search area in pixels, a multiple of 16.", 64, 1024)
+    search_area_scale: float = parameter(
+        5.0, "Side of the search area divided by sqrt(w*h) of the target, on average.", maximum=16.0, above=1.0
+    )
+    center_jitter: float = parameter(
+        0.3, "Most that the target lies off the middle of a test frame, as a share of the side.", 0.0, 0.49
+    )
+    scale_jitter: float = parameter(
+        0.25, "Standard deviation of the log of the target's size in test frames.", 0.0, 2.0
+    )
+    real_share: float = parameter(0.15, "Share of samples that are frames of real clips.", 0.0, 1.0)
+    absent_share: float = parameter(
+        0.15,
+        "Share of test frames without the target: without them the confidence would mean nothing.",
+        0.0,
+        1.0,
+    )
+    occluded_share: float = parameter(0.3, "Share of test frames with something before the target.", 0.0, 1.0)
+    distractors: int = parameter(2, "Most other objects in a picture.", 0, 16)
+    distractor_share: float = parameter(0.5, "Probability that each of the other objects is there.", 0.0, 1.0)
+    same_object_share: float = parameter(
+        0.1,
+        "Probability that one other object is the target's own picture in other colours and another pose.",
+        0.0,
+        1.0,
+    )
+    elasticity: float = parameter(
+        0.05,
+        "Most that a texture bends between frames, in halves of its side (standard deviation).",
+        0.0,
+        1.0,
+    )
+    aspect_change: float = parameter(
+        0.2, "Most that the target's aspect changes between frames, in logs (standard deviation).", 0.0, 2.0
+    )
+    rotation: float = parameter(
+        0.3, "Most that the target turns between frames, radians (standard deviation).", 0.0, 3.2
+    )
+    light_change: float = parameter(0.6, "Most that light and colour change between frames.", 0.0, 4.0)
+    grey_share: float = parameter(0.1, "Share of samples without colour.", 0.0, 1.0)
+    degraded_share: float = parameter(
+        0.25, "Share of frames with each of: blur, low resolution, noise, compression.", 0.0, 1.0
+    )
 
     def __post_init__(self) -> None:
-        if self.side < 64 or self.side % 16:
-            raise ValueError(f"side must be a multiple of 16 and at least 64, got {self.side}")
-        if self.search_area_scale <= 1:
-            raise ValueError(f"search_area_scale must exceed 1, got {self.search_area_scale}")
-        if not 0 <= self.center_jitter < 0.5:
-            raise ValueError(f"center_jitter must be from 0 to 0.5, got {self.center_jitter}")
-        for name in (
-            "real_share",
-            "absent_share",
-            "occluded_share",
-            "distractor_share",
-            "grey_share",
-            "degraded_share",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        check_parameters(self)
+        if self.side % 16:
+            raise ValueError(f"side must be a multiple of 16, got {self.side}")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A training run.
+    """A training run."""
 
-    Attributes:
-        steps: Optimiser steps in all; the learning rate falls to zero over them.
-        batch: Targets in a step, on all processes together.
-        templates: Template frames of a sample (the paper's three).
-        tests: Test frames of a sample.
-        iterations: Steps of the target filter's optimiser; every iterate has a loss.
-        proposals: Boxes scored per test frame.
-        label_width: Standard deviation of the wanted scores in feature cells. The paper's 1/24 of the map is 0.9 of 22
-            cells; with fewer cells the same share would be too narrow to learn.
-        box_weight: Weight of the box loss. The paper's 0.01 is for a backbone that was trained before.
-        contrast_weight: Weight of the contrastive loss, which gives a backbone without pretraining its features.
-        learning_rate: Highest, of AdamW.
-        filter_learning_rate: Of the filter optimiser's own few parameters, which are sensitive.
-        weight_decay: Of matrices and convolutions, not of biases and norms.
-        warm_up: Share of the steps in which the learning rate rises.
-        gradient_limit: Norm to which gradients are clipped.
-        average: Decay of the running average of the weights, which is what is kept in the end.
-        seed: Of weights and samples.
-        composition: What the samples look like.
-    """
-
-    steps: int = 20000
-    batch: int = 32
-    templates: int = 3
-    tests: int = 2
-    iterations: int = 5
-    proposals: int = 64
-    label_width: float = 0.9
-    box_weight: float = 0.1
-    contrast_weight: float = 0.5
-    learning_rate: float = 1e-3
-    filter_learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warm_up: float = 0.03
-    gradient_limit: float = 5.0
-    average: float = 0.998
-    seed: int = 0
-    composition: CompositionConfig = field(default_factory=CompositionConfig)
+    steps: int = parameter(20000, "Optimiser steps in all; the learning rate falls to zero over them.", 1, 10**8)
+    batch: int = parameter(32, "Targets in a step, on all processes together.", 1, 65536)
+    templates: int = parameter(3, "Template frames of a sample (the paper's three).", 1, 16)
+    tests: int = parameter(2, "Test frames of a sample.", 1, 16)
+    iterations: int = parameter(
+        5,
+        "Steps of the target filter's optimiser; every iterate has a loss, and each part of the loss needs one.",
+        2,
+        100,
+    )
+    proposals: int = parameter(64, "Boxes scored per test frame.", 1, 4096)
+    label_width: float = parameter(
+        0.9,
+        "Standard deviation of the wanted scores in feature cells. The paper's 1/24 of the map is 0.9 of 22 cells; "
+        "with fewer cells the same share would be too narrow to learn.",
+        maximum=32.0,
+        above=0.0,
+    )
+    box_weight: float = parameter(
+        0.1, "Weight of the box loss. The paper's 0.01 is for a backbone that was trained before.", 0.0, 1000.0
+    )
+    contrast_weight: float = parameter(
+        0.5, "Weight of the contrastive loss, which gives a backbone without pretraining its features.", 0.0, 1000.0
+    )
+    learning_rate: float = parameter(1e-3, "Highest learning rate of AdamW.", maximum=10.0, above=0.0)
+    filter_learning_rate: float = parameter(
+        2e-3,
+        "Highest learning rate of the filter optimiser's own few parameters, which are sensitive.",
+        maximum=10.0,
+        above=0.0,
+    )
+    weight_decay: float = parameter(
+        0.02, "Weight decay of matrices and convolutions; biases and norms have none.", 0.0, 10.0
+    )
+    warm_up: float = parameter(0.03, "Share of the steps in which the learning rate rises.", 0.0, 0.99)
+    gradient_limit: float = parameter(5.0, "Norm to which gradients are clipped.", maximum=1e6, above=0.0)
+    average: float = parameter(
+        0.998,
+        "Decay of the running average of the weights, which is what is kept in the end.",
+        0.0,
+        0.999999,
+    )
+    seed: int = parameter(0, "Seed of weights and samples.", 0, 2**62)
+    composition: CompositionConfig = section(CompositionConfig)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "templates", "tests", "proposals"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.iterations < 2:
-            raise ValueError(f"iterations must be at least 2 (each part of the loss needs one), got {self.iterations}")
-        for name in ("learning_rate", "filter_learning_rate", "gradient_limit", "label_width"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 <= self.average < 1 or not 0 <= self.warm_up < 1:
-            raise ValueError(f"average and warm_up must be from 0 to 1, got {self.average} and {self.warm_up}")
+        check_parameters(self)
 
     def to_json(self) -> str:
         """The configuration as one line of JSON."""
