@@ -16,12 +16,13 @@ LAYERS = {
     "checkpoints": {"models"},
     "training": {"parameters", "models", "tracking", "media", "evaluation"},
     "tracking": {"parameters", "models"},
-    "media": {"tracking"},
-    "evaluation": {"tracking", "media"},
+    "sessions": {"tracking"},
+    "media": {"sessions", "tracking"},
+    "evaluation": {"sessions", "tracking", "media"},
     "cli": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "training"},
     "ros": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "msg"},
     # Helpers for tests and benchmarks; imported by nothing in the package.
-    "testing": {"models", "checkpoints", "tracking", "media", "ros", "msg"},
+    "testing": {"models", "checkpoints", "tracking", "sessions", "media", "ros", "msg"},
 }
 ROS_MODULES = {"rclpy", "cv_bridge", "vision_msgs", "sensor_msgs", "geometry_msgs", "std_msgs", "launch"}
 

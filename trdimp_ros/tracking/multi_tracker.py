@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -77,6 +77,11 @@ class MultiTracker:
     def uses_graphs(self) -> bool:
         """Whether its work is recorded as CUDA graphs."""
         return self._steps.uses_graphs
+
+    @property
+    def max_targets(self) -> int:
+        """The number of targets that there is room for."""
+        return self._max_targets
 
     @property
     def config(self) -> TrackerConfig:
@@ -188,19 +193,25 @@ class MultiTracker:
         return results
 
     @torch.inference_mode()
-    def locate(self, image: NDArray[np.uint8]) -> dict[Hashable, TrackResult]:
+    def locate(
+        self, image: NDArray[np.uint8], names: Collection[Hashable] | None = None
+    ) -> dict[Hashable, TrackResult]:
         """Find the targets in the next image: all that a control loop waits for.
 
         Args:
             image: (H, W, 3) uint8 RGB; its size may differ from the last one's.
+            names: The targets to look for; the others stay as they are. None: all of them.
 
         Returns:
             A result for each name.
 
         Raises:
-            ValueError: for an image that cannot be used; the tracker is then unchanged.
+            ValueError: for an image that cannot be used, or a name that no target has; the tracker is then unchanged.
         """
         image = check_image(image)
+        wanted = self.names if names is None else names
+        for name in wanted:
+            self._place(name)
         if not self._tracked:
             return {}
         areas = [self._fill_in(place, tracked, image) for place, tracked in enumerate(self._tracked)]
@@ -214,14 +225,20 @@ class MultiTracker:
             for tracked, row, coordinates, score_map in zip(
                 self._tracked, decisions, areas, output.score_map, strict=True
             )
+            if tracked.name in wanted
         }
 
     @torch.inference_mode()
-    def learn(self) -> None:
-        """Learn from the frame that was located last, where it is to be trusted: update memories and filters."""
+    def learn(self, names: Collection[Hashable] | None = None) -> None:
+        """Learn from the frame that was located last, where it is to be trusted: update memories and filters.
+
+        Args:
+            names: The targets to learn from it; None: all that were looked for in it.
+        """
         lessons = []
         for place, tracked in enumerate(self._tracked):
-            if tracked.located is not None and tracked.located.trusted:
+            wanted = names is None or tracked.name in names
+            if wanted and tracked.located is not None and tracked.located.trusted:
                 lessons.append((place, *self._prepare_lesson(place, tracked)))
             tracked.located = None
         if lessons:

@@ -1,0 +1,392 @@
+"""The tracking session: requests and images in, results per target and image out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trdimp_ros.sessions.image_buffer import BufferedImage, BufferLimits, ImageBuffer, ImageSource, ImmediateImage
+from trdimp_ros.sessions.init_image import ImageFinder
+from trdimp_ros.sessions.registry import SessionTarget, TargetRegistry
+from trdimp_ros.sessions.requests import InitRequest, Orders, RequestBox, WaitingInit
+from trdimp_ros.sessions.results import ImageResult, Problem, ProblemKind, TargetResult
+from trdimp_ros.sessions.timing import OFFLINE, CatchUpPace, RestartLimit, Timing
+from trdimp_ros.tracking import Box, MultiTracker, State, TrackerConfig, TrackResult
+from trdimp_ros.tracking.geometry import check_image
+
+MAX_TEXT = 128
+"""The greatest length of an id or a label."""
+
+MAX_PROBLEMS = 100
+"""So many problems are kept until somebody asks for them; then the oldest are forgotten."""
+
+Work = Callable[[], ImageResult | None]
+
+
+class TrackingSession:
+    """Follows several targets through a stream of images.
+
+    Images and requests may come from any thread at any time: `offer`, `request`, `drop`, `reset` and `set_config` only
+    take note. One thread does the work: `step` does the next piece of it, `learn` what need not be done before a result
+    is used. `track` does all of it for one image.
+
+    A target is started in the image that its request names. If that is an image of the past, the target catches up with
+    the present, skipping images where time does not suffice, while the other targets go on.
+
+    Example::
+
+        session = TrackingSession(MultiTracker(network, preset("compact"), max_targets=4))
+        session.request(InitRequest(Box(100, 80, 60, 40), id="cup"))
+        for number, pixels in enumerate(images):
+            for target in session.track(pixels, stamp=number * 40_000_000).targets:
+                print(target.id, target.track.box, target.track.state.name)
+
+    Args:
+        tracker: The tracker; the session is its only user from now on.
+        limits: How many images of the past are kept.
+        timing: What is done for the sake of time: `OFFLINE` or `REAL_TIME`.
+        clock: The monotonic clock, seconds.
+    """
+
+    def __init__(
+        self,
+        tracker: MultiTracker,
+        limits: BufferLimits | None = None,
+        timing: Timing = OFFLINE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tracker = tracker
+        self._config = tracker.config
+        self._timing = timing
+        self._clock = clock
+        self._images = ImageBuffer(limits, clock)
+        self._finder = ImageFinder(self._images, timing.image_patience, clock)
+        self._requests = RequestBox(tracker.max_targets, clock)
+        self._restarts = RestartLimit(timing.restart_share, clock)
+        self._registry = TargetRegistry(tracker.max_targets)
+        self._problems: deque[Problem] = deque(maxlen=MAX_PROBLEMS)
+        self._unlearned: list[SessionTarget] = []
+        self._taken = -1  # the number of the newest image that was looked at
+        self._image_was_last = False
+        self._reported: tuple[int, dict[str, TargetResult]] = (-1, {})
+        self._targets: tuple[TargetResult, ...] = ()  # replaced as a whole, so that any thread can read it
+
+    # From any thread
+
+    @property
+    def images_arrived(self) -> int:
+        """The number of images offered."""
+        return self._images.arrived
+
+    @property
+    def images_dropped(self) -> int:
+        """The number of images that were not looked at because a newer one came."""
+        return self._images.dropped
+
+    @property
+    def targets(self) -> tuple[TargetResult, ...]:
+        """What was last seen of every target, in the order in which they were started."""
+        return self._targets
+
+    def offer(self, image: ImageSource) -> bool:
+        """Take note of the newest image; it takes the place of one that was not looked at yet.
+
+        Returns:
+            False when its stamp lies before the last one's; the images before it are then forgotten. True otherwise.
+        """
+        return self._images.put(image)
+
+    def request(self, request: InitRequest) -> None:
+        """Take note that a target shall be started; the newest request for an id counts.
+
+        What cannot be done is told by `take_problems` once its turn has come.
+        """
+        for name, text in (("id", request.id), ("label", request.label)):
+            if len(text) > MAX_TEXT:
+                reason = f"the {name} has {len(text)} characters, more than {MAX_TEXT}: {text[:20]!r}..."
+                self._problems.append(Problem(ProblemKind.INIT, reason))
+                return
+        restart = any(target.id == request.id for target in self._targets)
+        self._requests.put(request, restart)
+
+    def drop(self, target_id: str) -> bool:
+        """Forget one target, and what waits for its id.
+
+        Returns:
+            Whether there was such a target or a request for it.
+        """
+        waited = self._requests.drop(target_id)
+        known = any(target.id == target_id for target in self._targets)
+        self._targets = tuple(target for target in self._targets if target.id != target_id)
+        return waited or known
+
+    def reset(self) -> None:
+        """Forget all targets and requests. Nothing that `step` returns from now on speaks of them."""
+        self._requests.reset()
+        self._targets = ()
+
+    def forget_images(self) -> None:
+        """Forget the images; the targets stay."""
+        self._images.clear()
+
+    def set_config(self, config: TrackerConfig) -> None:
+        """Change the tracker's parameters from the next image on.
+
+        Raises:
+            ValueError: when a field differs that cannot change in a running tracker.
+        """
+        fixed = self._config.fixed_differences(config)
+        if fixed:
+            raise ValueError(f"{', '.join(fixed)} cannot change in a running tracker; build a new one")
+        self._config = config
+
+    def take_problems(self) -> list[Problem]:
+        """What was refused since the last call."""
+        problems = []
+        while self._problems:
+            problems.append(self._problems.popleft())
+        return problems
+
+    # From the one thread that does the work
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` can do something now."""
+        return self._requests.has_orders or self._images.has_waiting or self._next_work() is not None
+
+    def step(self) -> ImageResult | None:
+        """Do the next piece of work: look for the targets in the newest image, start a target, or help one catch up.
+
+        Images and the other work take turns; where no target would wait for its image, the other work comes first. Call
+        `learn` after using the result.
+
+        Returns:
+            What is new about an image; None when there is nothing to tell.
+
+        Raises:
+            Exception: what the tracker raised, for example when the device's memory is exhausted. The targets that it
+                concerned are then forgotten, and the session can go on.
+        """
+        self.learn()
+        self._carry_out_orders()
+        if self._tracker.config is not self._config:
+            self._tracker.config = self._config
+        work = self._next_work()
+        if self._images.has_waiting and (work is None or (self._registry.present and not self._image_was_last)):
+            self._image_was_last = True
+            return self._look_at_newest()
+        self._image_was_last = False
+        return work() if work is not None else None
+
+    def learn(self) -> None:
+        """Learn from the image that `step` looked at last, where the targets were seen clearly."""
+        keys = [target.key for target in self._unlearned if self._registry.get(target.id) is target]
+        self._unlearned = []
+        if keys:
+            try:
+                self._tracker.learn(keys)
+            except Exception:
+                self._forget(keys)
+                raise
+
+    def track(self, pixels: NDArray[np.uint8], stamp: int = 0) -> ImageResult:
+        """Offer an image and do all work.
+
+        Args:
+            pixels: The image (H, W, 3) uint8 RGB.
+            stamp: When it was taken, nanoseconds; 0: unknown.
+
+        Returns:
+            Every target in this image.
+
+        Raises:
+            ValueError: for an image that cannot be used; the session is then unchanged.
+        """
+        image = ImmediateImage(check_image(pixels), stamp)
+        self.offer(image)
+        newest = self._images.newest()
+        assert newest is not None
+        targets: dict[str, TargetResult] = {}
+        while self.has_work:
+            result = self.step()
+            self.learn()
+            if result is not None and result.image.number == newest.number:
+                targets |= {target.id: target for target in result.all_targets}
+        found = tuple(targets[target.id] for target in self._registry if target.id in targets)
+        return ImageResult(newest, pixels, found, idle=not self._registry)
+
+    def score_map(self, target_id: str) -> NDArray[np.float32] | None:
+        """The score map (rows, columns) of the image that a target was looked for in last; None where there is none."""
+        target = self._registry.get(target_id)
+        return None if target is None else self._tracker.score_map(target.key)
+
+    # Looking for targets
+
+    def _look_at_newest(self) -> ImageResult | None:
+        image = self._images.take()
+        if image is None:  # forgotten in the meantime
+            return None
+        self._taken = image.number
+        pixels = self._decode(image)
+        if pixels is None:
+            return None
+        due = [target for target in self._registry if self._is_due(target, image)]
+        targets = self._locate(due, image, pixels)
+        for target in due:
+            target.pace = target.pixels = None
+        return self._report(image, pixels, targets)
+
+    def _is_due(self, target: SessionTarget, image: BufferedImage) -> bool:
+        """Whether a target is to be looked for in the newest image: one that catches up joins when it is its next."""
+        if target.pace is None:
+            return target.seen < image.number
+        return self._images.between(target.seen, image.number) == [image]
+
+    def _locate(
+        self, targets: list[SessionTarget], image: BufferedImage, pixels: NDArray[np.uint8]
+    ) -> tuple[TargetResult, ...]:
+        """Look for some of the targets in an image; returns the results of those that were not dropped meanwhile."""
+        if not targets:
+            return ()
+        keys = [target.key for target in targets]
+        try:
+            tracks = self._tracker.locate(pixels, keys)
+        except Exception:
+            self._forget(keys)
+            raise
+        for target in targets:
+            target.update(tracks[target.key], image)
+        self._unlearned = targets
+        self._carry_out_orders()
+        return tuple(target.result for target in targets if self._registry.get(target.id) is target)
+
+    def _report(
+        self, image: BufferedImage, pixels: NDArray[np.uint8], targets: tuple[TargetResult, ...]
+    ) -> ImageResult:
+        self._take_snapshot()
+        number, reported = self._reported
+        earlier = {name: one for name, one in reported.items() if name in self._registry and number == image.number}
+        if image.number >= number:
+            self._reported = image.number, earlier | {target.id: target for target in targets}
+        return ImageResult(image, pixels, targets, tuple(earlier.values()), idle=not self._registry)
+
+    def _decode(self, image: BufferedImage) -> NDArray[np.uint8] | None:
+        try:
+            return check_image(image.source.decode())
+        except ValueError as error:
+            self._problems.append(Problem(ProblemKind.IMAGE, str(error)))
+            return None
+
+    # Starting targets and catching up
+
+    def _next_work(self) -> Work | None:
+        """What is to be done beside looking at the newest image. Requests come first: catching up takes many steps."""
+        for waiting in self._requests.waiting():
+            if self._finder.is_decided(waiting) and not self._must_wait(waiting):
+                return partial(self._start, waiting)
+        behind = self._registry.behind
+        # In turn: the one whose image was seen longest ago.
+        return partial(self._catch_up, min(behind, key=lambda target: target.seen)) if behind else None
+
+    def _must_wait(self, waiting: WaitingInit) -> bool:
+        """Whether a restart waits so that the other targets get their share of the time."""
+        others = any(target.id != waiting.request.id for target in self._registry.present)
+        return others and self._restarts.must_wait(waiting.request.id)
+
+    def _start(self, waiting: WaitingInit) -> ImageResult | None:
+        orders = self._requests.take(waiting)
+        if orders is None:  # a newer one has come
+            return None
+        self._obey(orders)
+        request = waiting.request
+        target_id = request.id or self._registry.new_id()
+        try:
+            key = self._registry.key_for(target_id)
+            image, pixels = self._finder.find(request)
+            self._learn_target(target_id, key, pixels, request.box)
+        except ValueError as error:
+            self._problems.append(Problem(ProblemKind.INIT, str(error), request.id))
+            return None
+        result = TargetResult(target_id, request.label, TrackResult(request.box, 1.0, State.NORMAL, request.box))
+        pace = CatchUpPace(self._timing.catch_up_seconds, self._clock)
+        target = SessionTarget(target_id, request.label, key, image.number, result, image, pixels, pace)
+        self._registry.add(target)
+        self._carry_out_orders()
+        self._take_snapshot()
+        if target_id not in self._registry or self._images_before_present(target):
+            return None
+        return self._arrive(target)
+
+    def _learn_target(self, target_id: str, key: int, pixels: NDArray[np.uint8], box: Box) -> None:
+        begun = self._clock()
+        try:
+            self._tracker.add(key, pixels, box)
+        except ValueError:
+            raise
+        except Exception:
+            self._forget([key])
+            raise
+        self._restarts.started(target_id, self._clock() - begun)
+
+    def _images_before_present(self, target: SessionTarget) -> list[BufferedImage]:
+        """The images between what a target saw last and the present.
+
+        The present is the image that the other targets have seen; for one that is alone, the newest.
+        """
+        present = self._taken if self._registry.present else self._images.arrived - 1
+        return self._images.between(target.seen, present)
+
+    def _catch_up(self, target: SessionTarget) -> ImageResult | None:
+        images = self._images_before_present(target)
+        if not images or target.pace is None:
+            return self._arrive(target)
+        index = target.pace.next_index(len(images))
+        image = images[index]
+        target.seen = image.number  # also where it cannot be decoded
+        pixels = self._decode(image)
+        if pixels is not None:
+            target.pixels = pixels
+            self._locate([target], image, pixels)
+        target.pace.step_done()
+        if target.id not in self._registry or index < len(images) - 1:
+            return None
+        return self._arrive(target)
+
+    def _arrive(self, target: SessionTarget) -> ImageResult:
+        """A target has reached the present: report it for the last image that it was looked for in."""
+        pixels, target.pixels, target.pace = target.pixels, None, None
+        assert pixels is not None
+        if self._registry.present == [target]:  # nobody else waits for this image
+            self._images.mark_taken(target.seen)
+            self._taken = max(self._taken, target.seen)
+        return self._report(target.image, pixels, (target.result,))
+
+    # Forgetting
+
+    def _carry_out_orders(self) -> None:
+        if not self._requests.has_orders:
+            return
+        self._obey(self._requests.take_orders())
+
+    def _obey(self, orders: Orders) -> None:
+        if orders.everything:
+            self._forget([target.key for target in self._registry])
+        self._forget([target.key for target in self._registry if target.id in orders.ids])
+
+    def _forget(self, keys: list[int]) -> None:
+        """Forget targets, also in the tracker where it still knows them."""
+        for target in [target for target in self._registry if target.key in keys]:
+            self._registry.remove(target.id)
+        for key in keys:
+            if key in self._tracker.names:
+                self._tracker.remove(key)
+        self._take_snapshot()
+
+    def _take_snapshot(self) -> None:
+        if not self._requests.has_orders:
+            self._targets = tuple(target.result for target in self._registry)
