@@ -13,7 +13,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray
 from visualization_msgs.msg import Marker
 
 from trdimp_ros.msg import TrackState
-from trdimp_ros.ros.image_plane import FRAME, point_of_pixel
+from trdimp_ros.ros.image_plane import point_of_pixel
 from trdimp_ros.ros.messages import box_of_message, nanoseconds
 from trdimp_ros.testing.ros_harness import System
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
@@ -99,7 +99,7 @@ def test_two_clicks_make_a_target(system: System, tool):
     if tool == "rviz":
         clicks = client.create_publisher(PointStamped, "/clicked_point", 10)
 
-        def click(x, y, frame=FRAME):
+        def click(x, y, frame="tracker_image_plane"):
             message = PointStamped(point=point_of_pixel(x, y))
             message.header.frame_id = frame
             clicks.publish(message)
@@ -171,7 +171,7 @@ def test_pictures_are_published_while_somebody_looks(system: System):
     debug, scores, markers = [], [], []
     client.create_subscription(Image, "tracker/debug_image", debug.append, 1)
     client.create_subscription(Image, "tracker/score_map", scores.append, 1)
-    client.create_subscription(Marker, "tracker/image_plane", markers.append, 4)
+    client.create_subscription(Marker, "tracker/image_plane", markers.append, 100)
     client.spin_for(0.5)
     client.begin(FRAMES[0], BOXES[0])
     for frame in FRAMES[1:4]:
@@ -182,9 +182,9 @@ def test_pictures_are_published_while_somebody_looks(system: System):
     assert (scores[-1].width, scores[-1].height, scores[-1].encoding) == (7, 7, "32FC1")
     peak = np.frombuffer(scores[-1].data, np.float32).max()
     assert any(state.confidence == pytest.approx(float(peak)) for state in client.states)
-    plane = next(marker for marker in markers if marker.ns == "image")
+    plane = next(marker for marker in markers if marker.ns == "image" and marker.action == Marker.ADD)
     box = next(marker for marker in reversed(markers) if marker.ns == "box" and marker.action == Marker.ADD)
-    assert plane.header.frame_id == box.header.frame_id == FRAME
+    assert plane.header.frame_id == box.header.frame_id == "tracker_image_plane"
     assert plane.texture.format == "png"
     assert max(point.x for point in plane.points) == pytest.approx(0.160)
     assert min(point.y for point in plane.points) == pytest.approx(-0.120)

@@ -14,7 +14,7 @@ from visualization_msgs.msg import Marker
 from trdimp_ros.media.drawing import draw_result
 from trdimp_ros.msg import TrackState
 from trdimp_ros.ros.image_decoding import encode_image
-from trdimp_ros.ros.image_plane import box_marker, image_marker
+from trdimp_ros.ros.image_plane import QUEUE_DEPTH, ImagePlane
 from trdimp_ros.ros.messages import detection_message, state_message
 from trdimp_ros.ros.statistics import Statistics
 from trdimp_ros.ros.tracking_worker import TrackedImage
@@ -37,6 +37,7 @@ class ResultPublishers:
         self._node = node
         self._tracker = tracker
         self._statistics = statistics
+        self._plane = ImagePlane(node.get_fully_qualified_name())
         self._last_plane = 0.0
         reliable, large = QoSProfile(depth=10), QoSProfile(depth=1)
         self._state = node.create_lifecycle_publisher(TrackState, "~/state", reliable)
@@ -44,7 +45,7 @@ class ResultPublishers:
         self._detections = node.create_lifecycle_publisher(Detection2DArray, "~/detections", reliable)
         self._debug_image = node.create_lifecycle_publisher(Image, "~/debug_image", large)
         self._score_map = node.create_lifecycle_publisher(Image, "~/score_map", large)
-        self._image_plane = node.create_lifecycle_publisher(Marker, "~/image_plane", QoSProfile(depth=4))
+        self._image_plane = node.create_lifecycle_publisher(Marker, "~/image_plane", QoSProfile(depth=QUEUE_DEPTH))
 
     def destroy(self) -> None:
         """Take all publishers off the graph."""
@@ -92,5 +93,6 @@ class ResultPublishers:
         now = time.monotonic()
         if self._image_plane.get_subscription_count() and now - self._last_plane >= IMAGE_PLANE_PERIOD:
             self._last_plane = now
-            self._image_plane.publish(image_marker(tracked.pixels, header.stamp))
-            self._image_plane.publish(box_marker(result, header.stamp))
+            targets = [] if result is None or tracked.target is None else [(tracked.target.id, result)]
+            for marker in self._plane.markers(tracked.pixels, targets, header.stamp):
+                self._image_plane.publish(marker)

@@ -24,7 +24,7 @@ from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.ros import parameters
 from trdimp_ros.ros.clicks import TwoCorners
 from trdimp_ros.ros.frame_queue import FrameQueue
-from trdimp_ros.ros.image_plane import FRAME, pixel_of_point
+from trdimp_ros.ros.image_plane import pixel_of_point, plane_frame
 from trdimp_ros.ros.messages import box_of_message, box_of_roi, class_label, nanoseconds
 from trdimp_ros.ros.publishers import ResultPublishers
 from trdimp_ros.ros.running import run_node
@@ -232,7 +232,7 @@ class TrackerNode(LifecycleNode):
         self._request(InitRequest(box_of_roi(message)))
 
     def _on_clicked_point(self, message: PointStamped) -> None:
-        if message.header.frame_id == FRAME:
+        if message.header.frame_id == plane_frame(self.get_fully_qualified_name()):
             self._on_click(self._rviz_clicks, *pixel_of_point(message.point.x, message.point.y))
 
     def _on_mouse_click(self, message: Point) -> None:
