@@ -3,7 +3,7 @@
 They mean nothing, but activations are of order 1 and the tracker holds on to an easy target, because the online learned
 filter does the work. They serve tests, benchmarks and a first look while no trained weights are at hand:
 
-- backbone kernels are mostly smooth in space, the stem is low-pass, and residual branches are weak;
+- backbone kernels are mostly smooth in space, those wider than 3x3 are low-pass, and residual branches are weak;
 - the classification feature's convolution is centre-surround, which removes what all locations have in common;
 - the filter initialiser is close to a multiple of the identity, so that it yields a template;
 - the filter optimiser's radial functions have their analytic values.
@@ -47,6 +47,7 @@ GAINS = (
 )
 """Name pattern, gain on the standard deviation sqrt(2 / fan in), half-width of the bias; the first match counts."""
 
+BACKBONE = "feature_extractor."
 DECODER_SELF = "classifier.transformer.decoder.layers.0.self_attn."
 ENCODER_SELF = "classifier.transformer.encoder.layers.0.self_attn."
 """One module under two names, so both hold the same numbers."""
@@ -63,6 +64,8 @@ def untrained_state_dict(
         salt: Another salt, other weights.
     """
     layout = network.state_dict()
+    residual_norms = {id(norm.weight) for norm in network.backbone.residual_norms()}
+    residual = {name for name, parameter in network.named_parameters() if id(parameter) in residual_norms}
     norms = {name.removesuffix("running_mean") for name in layout if name.endswith("running_mean")}
     state = {}
     for name, tensor in layout.items():
@@ -73,7 +76,7 @@ def untrained_state_dict(
         elif leaf in ("running_mean", "running_var"):
             value = np.asarray(statistics[name], np.float64)
         elif f"{stem}." in norms:
-            value = _norm_parameter(name, shape, salt)
+            value = _norm_parameter(name, shape, salt, gain=RESIDUAL_GAIN if name in residual else 1.0)
         elif name.startswith("classifier.filter_optimizer."):
             value = _radial_function(name, shape, network.config.bin_width)
         elif leaf == "bias":
@@ -106,11 +109,9 @@ def _gain(name: str) -> tuple[float, float]:
     return 1.0, BIAS
 
 
-def _norm_parameter(name: str, shape: tuple[int, ...], salt: str) -> NDArray[np.float64]:
+def _norm_parameter(name: str, shape: tuple[int, ...], salt: str, gain: float) -> NDArray[np.float64]:
     jitter = NORM_JITTER * _uniform(name, shape, salt)
-    if name.endswith(".bias"):
-        return jitter
-    return (RESIDUAL_GAIN if name.endswith(".bn3.weight") else 1.0) * (1.0 + jitter)
+    return jitter if name.endswith(".bias") else gain * (1.0 + jitter)
 
 
 def _radial_function(name: str, shape: tuple[int, ...], bin_width: float) -> NDArray[np.float64]:
@@ -135,13 +136,15 @@ def _radial_function(name: str, shape: tuple[int, ...], bin_width: float) -> NDA
 def _weight(name: str, shape: tuple[int, ...], salt: str) -> NDArray[np.float64]:
     fan_in = math.prod(shape[1:])
     weight = _uniform(name, shape, salt) * (_gain(name)[0] * math.sqrt(3.0) * math.sqrt(2.0 / fan_in))
-    if name.startswith("feature_extractor.") and shape[2:] == (3, 3):
+    if name.startswith(BACKBONE) and shape[2:] == (3, 3):
         blur = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 4.0
         return (1.0 - SMOOTH_SHARE) * weight + SMOOTH_SHARE * (weight[:, :, 1:2, 1:2] * blur)
-    if name == "feature_extractor.conv1.weight":
-        taps = np.arange(7) / 3.0
+    if name.startswith(BACKBONE) and len(shape) == 4 and shape[2] > 3:
+        side = shape[2]
+        taps = 2.0 * np.arange(side) / (side - 1)
         interpolation = np.maximum(0.0, 1.0 - np.abs(taps[:, None] - np.arange(3)))
-        return np.einsum("yp,oipq,xq->oiyx", interpolation, weight[:, :, 2:5, 2:5], interpolation)
+        middle = slice(side // 2 - 1, side // 2 + 2)
+        return np.einsum("yp,oipq,xq->oiyx", interpolation, weight[:, :, middle, middle], interpolation)
     if name == "classifier.feature_extractor.0.weight":
         center = 3.0 * weight[:, :, 1:2, 1:2]
         weight = np.repeat(np.repeat(center * (-SURROUND / 8.0), 3, axis=2), 3, axis=3)

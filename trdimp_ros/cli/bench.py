@@ -163,7 +163,7 @@ class UnitClock:
     """Times one plain eager float32 forward pass of the same backbone to its third stage, on a 352x352 image."""
 
     def __init__(self, network: TrDiMPNet, device: torch.device) -> None:
-        self._backbone = network.feature_extractor.to(device).eval()
+        self._backbone = network.backbone.to(device).eval()
         self._image = torch.randn(1, 3, UNIT_SIZE, UNIT_SIZE, device=device)
         self._timer = StageTimer(device)
         for _ in range(3):

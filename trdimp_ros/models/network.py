@@ -7,32 +7,40 @@ from typing import NamedTuple, cast
 import torch
 from torch import nn
 
+from trdimp_ros.models.backbones import Backbone, build_backbone
 from trdimp_ros.models.box_regressor import BoxRegressor
 from trdimp_ros.models.config import NetworkConfig
 from trdimp_ros.models.norm import at_least_float32, instance_l2_norm, norm_scale
-from trdimp_ros.models.resnet import ResNet
 from trdimp_ros.models.target_filter import FilterInitializer, FilterOptimizer, apply_filter, score_size
 from trdimp_ros.models.transformer import Transformer
 
 
 class Classifier(nn.Module):
-    """The part that says where the target is: classification feature, transformer and target filter."""
+    """The part that says where the target is: classification feature, transformer and target filter.
 
-    def __init__(self, config: NetworkConfig) -> None:
+    Args:
+        config: All sizes.
+        coarse_channels: Channels of the backbone's stride-16 feature.
+    """
+
+    def __init__(self, config: NetworkConfig, coarse_channels: int) -> None:
         super().__init__()
         channels = config.feature_channels
         self.scale = norm_scale(channels, config.filter_size)
         self.filter_initializer = FilterInitializer(channels, config.filter_size)
         self.filter_optimizer = FilterOptimizer(config.distance_bins, config.bin_width, config.filter_size)
-        # A list of one, for the names of the state dict.
-        self.feature_extractor = nn.Sequential(
-            nn.Conv2d(config.backbone.coarse_channels, channels, 3, padding=1, bias=False)
-        )
+        # The official checkpoint calls this list of one, too, a feature extractor; in the code it is `projection`.
+        self.feature_extractor = nn.Sequential(nn.Conv2d(coarse_channels, channels, 3, padding=1, bias=False))
         self.transformer = Transformer(channels, config.key_channels, self.scale)
 
-    def features(self, coarse: torch.Tensor) -> torch.Tensor:
+    @property
+    def projection(self) -> nn.Conv2d:
+        """The convolution from the backbone's stride-16 feature to the classification feature."""
+        return cast(nn.Conv2d, self.feature_extractor[0])
+
+    def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
         """Normalised classification feature (N, H, W, C) of a stride-16 backbone feature (N, C', H, W)."""
-        feature = instance_l2_norm(self.feature_extractor(coarse), self.scale)
+        feature = instance_l2_norm(self.projection(coarse), self.scale)
         return feature.permute(0, 2, 3, 1).contiguous()
 
 
@@ -62,10 +70,16 @@ class TrDiMPNet(nn.Module):
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config or NetworkConfig()
-        backbone = self.config.backbone
-        self.feature_extractor = ResNet(backbone)
-        self.classifier = Classifier(self.config)
+        backbone = build_backbone(self.config.backbone)
+        # The official checkpoint's name; in the code it is `backbone`.
+        self.feature_extractor = backbone
+        self.classifier = Classifier(self.config, backbone.coarse_channels)
         self.bb_regressor = BoxRegressor(backbone.fine_channels, backbone.coarse_channels, self.config.iou_channels)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The network that both other parts take their features from."""
+        return self.feature_extractor
 
     def forward(
         self,
@@ -91,10 +105,10 @@ class TrDiMPNet(nn.Module):
         train_count, sequences = train_images.shape[:2]
         test_count = test_images.shape[0]
         with torch.autocast(train_images.device.type, precision, enabled=precision != torch.float32):
-            train_fine, train_coarse = self.feature_extractor(train_images.flatten(0, 1))
-            test_fine, test_coarse = self.feature_extractor(test_images.flatten(0, 1))
-            train = at_least_float32(self.classifier.features(train_coarse))  # (I*S, h, w, C)
-            test = at_least_float32(self.classifier.features(test_coarse))
+            train_fine, train_coarse = self.backbone(train_images.flatten(0, 1))
+            test_fine, test_coarse = self.backbone(test_images.flatten(0, 1))
+            train = at_least_float32(self.classifier.classification_feature(train_coarse))  # (I*S, h, w, C)
+            test = at_least_float32(self.classifier.classification_feature(test_coarse))
             fine, coarse = self.bb_regressor.search_features(test_fine, test_coarse)
         train_features = train.view(train_count, sequences, *train.shape[1:])
         test_features = test.view(test_count, sequences, *test.shape[1:])

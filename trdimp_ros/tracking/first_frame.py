@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.labels import gaussian_label
-from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.models.target_filter import SampleMaps, score_size
 from trdimp_ros.tracking.augmentation import Blur, FlipHorizontal, Rotation, Shift, Translation, View
 from trdimp_ros.tracking.config import TrackerConfig
@@ -147,8 +146,8 @@ def learn_first_frame(
     references = frame.unrotated if config.iounet_augmentation else 1
     for first in range(0, len(frame.patches), VIEWS_AT_ONCE):
         patches = frame.patches[first : first + VIEWS_AT_ONCE].to(device)
-        fine, coarse = network.feature_extractor(normalize_image(patches).to(dtype))
-        features.append(network.classifier.features(coarse))
+        fine, coarse = network.backbone(network.backbone.normalize(patches).to(dtype))
+        features.append(network.classifier.classification_feature(coarse))
         count = min(max(references - first, 0), len(patches))
         if config.use_iou_net and count:
             unrotated = boxes[first : first + count]

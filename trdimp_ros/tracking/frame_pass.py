@@ -14,7 +14,6 @@ import torch
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.box_scorer import BoxScorer
-from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.config import TrackerConfig
@@ -98,9 +97,9 @@ def locate_frame(
     crops = zip(pixels, numbers.widths.flatten(0, 1), numbers.taps.flatten(0, 1), strict=True)
     patches = torch.cat([resample(*crop) for crop in crops])  # (T*N, 3, S, S)
     stage("crop")
-    fine, coarse = network.feature_extractor(normalize_image(patches).to(dtype))
+    fine, coarse = network.backbone(network.backbone.normalize(patches).to(dtype))
     stage("backbone")
-    features = network.classifier.features(coarse)
+    features = network.classifier.classification_feature(coarse)
     features = features.view(targets, scales, *features.shape[1:])  # (T, N, h, w, C)
     stage("features")
     transformer = network.classifier.transformer

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
-from trdimp_ros.models.resnet import BasicBlock, Bottleneck
 
 STEP_LENGTH_LOG = -0.1
 REGULARIZATION = 0.03
@@ -26,17 +25,15 @@ def initial_network(config: NetworkConfig, label_width: float, seed: int) -> TrD
     """
     torch.manual_seed(seed)
     network = TrDiMPNet(config)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, BasicBlock):  # residual blocks start as the identity
-            nn.init.zeros_(cast(nn.BatchNorm2d, module.bn2).weight)
-        elif isinstance(module, Bottleneck):
-            nn.init.zeros_(cast(nn.BatchNorm2d, module.bn3).weight)
+    network.backbone.initialize()
+    for part in (network.classifier, network.bb_regressor):
+        for module in part.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     with torch.no_grad():
         # The backbone's feature is never negative, so random weights would give all places one large common part, and
         # neither attention nor filter could tell them apart. Weights that sum to zero remove it.
-        projection = cast(nn.Conv2d, network.classifier.feature_extractor[0]).weight
+        projection = network.classifier.projection.weight
         projection -= projection.mean(dim=(1, 2, 3), keepdim=True)
     optimizer = network.classifier.filter_optimizer
     distance = (torch.arange(config.distance_bins) * config.bin_width).view(1, -1, 1, 1)

@@ -18,7 +18,6 @@ from torch.nn.parallel import DistributedDataParallel
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
 from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.labels import gaussian_label
-from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.image_bank import ImageBank
 from trdimp_ros.training.initialization import initial_network
@@ -136,7 +135,8 @@ class Trainer:
         config = self._config
         frames, batch, _, side, _ = samples.images.shape
         cells, filter_size = side // STRIDE, self._network.config.filter_size
-        images = normalize_image(samples.images.flatten(0, 1)).contiguous(memory_format=torch.channels_last)
+        images = self._network.backbone.normalize(samples.images.flatten(0, 1))
+        images = images.contiguous(memory_format=torch.channels_last)
         images = images.unflatten(0, (frames, batch))
         templates = config.templates
         generator = torch.Generator(self._bank.device).manual_seed(self.step)
@@ -203,7 +203,7 @@ class Trainer:
             state: dict[str, Any] = torch.load(path, map_location=self._bank.device, weights_only=True)
         except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
             raise ValueError(f"{path}: not a checkpoint of a training, or damaged; delete it to start anew") from error
-        if state["network_config"] != self._network.config.to_json():
+        if NetworkConfig.from_json(state["network_config"]) != self._network.config:
             raise ValueError(f"{path}: is of another network; give another --out. It holds {state['network_config']}")
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
