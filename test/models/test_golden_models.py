@@ -8,7 +8,6 @@ from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
 from trdimp_ros.models.norm import instance_l2_norm, norm_scale
 from trdimp_ros.models.precise_roi_pooling import precise_roi_pool
-from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.models.target_filter import (
     FilterOptimizer,
     activation,
@@ -60,16 +59,16 @@ def test_golden_backbone_and_classification_feature(golden):
     network = golden.network
     for size in sizes:
         image = golden[f"backbone/{size}/image"].permute(2, 0, 1)[None].float()
-        x = normalize_image(image)
+        x = network.backbone.normalize(image)
         golden.check(f"backbone/{size}/input_probe", x[0, :, ::50, ::50])
-        backbone = network.feature_extractor
+        backbone = network.backbone
         stem = torch.relu(backbone.bn1(backbone.conv1(x)))
         layer1 = backbone.layer1(backbone.maxpool(stem))
         layer2, layer3 = backbone(x)
         for name, value in (("conv1", stem), ("layer1", layer1), ("layer2", layer2), ("layer3", layer3)):
             golden.check(f"backbone/{size}/{name}", value)
-        golden.check(f"clf_feature/{size}/conv", network.classifier.feature_extractor(layer3))
-        golden.check(f"clf_feature/{size}/out", channels_first(network.classifier.features(layer3)))
+        golden.check(f"clf_feature/{size}/conv", network.classifier.projection(layer3))
+        golden.check(f"clf_feature/{size}/out", channels_first(network.classifier.classification_feature(layer3)))
 
 
 def test_golden_instance_norm(golden):

@@ -9,7 +9,6 @@ import torch
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
-from trdimp_ros.models.resnet import normalize_image
 from trdimp_ros.testing.golden_set import skip_in_small_set
 from trdimp_ros.training.losses import hinge_loss, kl_regression_loss, weighted_losses
 
@@ -29,7 +28,7 @@ def test_golden_kl_loss(golden):
 def keep_early_statistics(network: TrDiMPNet) -> None:
     """The batch norms before the third stage keep their statistics during training."""
     for name in FROZEN:
-        getattr(network.feature_extractor, name).eval()
+        getattr(network.backbone, name).eval()
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
@@ -37,7 +36,7 @@ def test_golden_training_pass(golden, mode):
     skip_in_small_set(golden, "train/images")
     network = copy.deepcopy(golden.network).train(mode == "train")
     keep_early_statistics(network)
-    images = normalize_image(golden["train/images"].flatten(0, 1).permute(0, 3, 1, 2).float())
+    images = network.backbone.normalize(golden["train/images"].flatten(0, 1).permute(0, 3, 1, 2).float())
     images = images.view(4, 2, *images.shape[1:])
     boxes, sample = golden["train/boxes"], tuple(images.shape[-2:])
     cells = (sample[0] // 16, sample[1] // 16)

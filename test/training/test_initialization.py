@@ -27,5 +27,5 @@ def test_the_filter_optimiser_starts_as_a_matched_label():
 def test_a_constant_backbone_feature_is_projected_away():
     network = initial_network(TINY_NETWORK, 0.9, 0)
     coarse = torch.full((1, TINY_NETWORK.backbone.coarse_channels, 6, 6), 0.7)
-    projected = network.classifier.feature_extractor(coarse)[..., 1:-1, 1:-1]
+    projected = network.classifier.projection(coarse)[..., 1:-1, 1:-1]
     assert projected.abs().max() < 1e-4

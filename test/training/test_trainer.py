@@ -63,10 +63,10 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(toy_bank, curve, tmp_path):
 
 def test_the_average_follows_the_weights(toy_bank):
     trainer = Trainer(TINY_NETWORK, TOY, toy_bank)
-    before = trainer.average.feature_extractor.conv1.weight.clone()
+    before = trainer.average.backbone.conv1.weight.clone()
     for _ in trainer.run(until=lambda: trainer.step >= 3):
         pass
-    assert not torch.equal(trainer.average.feature_extractor.conv1.weight, before)
+    assert not torch.equal(trainer.average.backbone.conv1.weight, before)
     assert not trainer.average.training
 
 

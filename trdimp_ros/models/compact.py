@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from trdimp_ros.models.config import BackboneConfig, NetworkConfig
+from trdimp_ros.models.config import NetworkConfig, ResNetConfig
 
 COMPACT_NETWORK = NetworkConfig(
-    backbone=BackboneConfig(
-        block="basic", stem_width=32, stage_widths=(32, 64, 128), stage_depths=(2, 2, 2), classes=0
-    ),
+    backbone=ResNetConfig(block="basic", stem_width=32, stage_widths=(32, 64, 128), stage_depths=(2, 2, 2), classes=0),
     feature_channels=128,
     key_channels=64,
     iou_channels=128,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -25,5 +27,5 @@ def fold_sequences(module: nn.Module) -> None:
     for sequence in module.modules():
         if isinstance(sequence, nn.Sequential):
             names = [name for name, _ in sequence.named_children()]
-            for convolution_name, norm_name in zip(names, names[1:], strict=False):
+            for convolution_name, norm_name in itertools.pairwise(names):
                 fold_pair(sequence, convolution_name, norm_name)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from trdimp_ros.media.scene import RenderedScene
-from trdimp_ros.models import BackboneConfig, NetworkConfig, TrDiMPNet
+from trdimp_ros.models import NetworkConfig, ResNetConfig, TrDiMPNet
 from trdimp_ros.tracking import Tracker, TrackerConfig
 
 TINY_NETWORK = NetworkConfig(
-    backbone=BackboneConfig(block="basic", stem_width=8, stage_widths=(8, 12, 16), stage_depths=(1, 1, 1), classes=0),
+    backbone=ResNetConfig(block="basic", stem_width=8, stage_widths=(8, 12, 16), stage_depths=(1, 1, 1), classes=0),
     feature_channels=24,
     key_channels=8,
     iou_channels=16,
