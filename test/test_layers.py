@@ -22,7 +22,7 @@ LAYERS = {
     "cli": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "training"},
     "ros": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "msg"},
     # Helpers for tests and benchmarks; imported by nothing in the package.
-    "testing": {"models", "checkpoints", "tracking", "sessions", "media", "ros", "msg"},
+    "testing": {"models", "checkpoints", "tracking", "sessions", "media", "evaluation", "ros", "msg"},
 }
 ROS_MODULES = {"rclpy", "cv_bridge", "vision_msgs", "sensor_msgs", "geometry_msgs", "std_msgs", "launch"}
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trdimp_ros.checkpoints.weights import save_network
 from trdimp_ros.cli.main import main
-from trdimp_ros.media.drawing import write_image
-from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import open_source
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.testing.tiny import tiny_network
@@ -23,38 +17,10 @@ from trdimp_ros.tracking import Tracker, TrackerConfig, preset
 TINY = ["--set", "image_sample_size=96", "--set", "target_not_found_threshold=-1"]
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_network(tiny_network(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def sequence(tmp_path_factory) -> Path:
-    """A folder in the OTB layout."""
-    folder = tmp_path_factory.mktemp("sequence")
-    (folder / "img").mkdir()
-    scene = RenderedScene(160, 120)
-    boxes = []
-    for index in range(12):
-        write_image(folder / "img" / f"{index + 1:04d}.png", scene.frame(index))
-        boxes.append(",".join(f"{value:.3f}" for value in scene.box(index)))
-    boxes[5] = "nan,nan,nan,nan"
-    (folder / "groundtruth_rect.txt").write_text("\n".join(boxes) + "\n")
-    return folder
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """In a process of its own."""
-    command = [sys.executable, "-m", "trdimp_ros.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def test_track_writes_everything_it_is_asked_for(sequence, weights, tmp_path):
+def test_track_writes_everything_it_is_asked_for(sequence, weights, tmp_path, command):
     csv_file, json_file, video = tmp_path / "t.csv", tmp_path / "t.json", tmp_path / "t.mp4"
     truth = sequence / "groundtruth_rect.txt"
-    done = run(
+    done = command(
         "track", sequence, "--truth", truth, "--weights", weights, *TINY,
         "--csv", csv_file, "--json", json_file, "--save", video,
     )  # fmt: skip
@@ -113,8 +79,8 @@ def test_bad_input_is_one_clear_line(sequence, capsys, arguments, message):
     assert error[-1].startswith(f"trdimp {arguments[0]}: ")
 
 
-def test_a_bad_box_is_a_usage_error(sequence):
-    done = run("track", sequence, "--init", "1,2,3")
+def test_a_bad_box_is_a_usage_error(sequence, command):
+    done = command("track", sequence, "--init", "1,2,3")
     assert done.returncode == 2
     assert "a box is x,y,w,h" in done.stderr
 
@@ -143,11 +109,11 @@ def test_demo_and_bench_report(weights, tmp_path, capsys):
     assert "backbone units" in capsys.readouterr().out
 
 
-def test_bench_of_several_targets_with_one_thread(weights, tmp_path):
+def test_bench_of_several_targets_with_one_thread(weights, tmp_path, command):
     """In a process of its own: the number of threads is the process's."""
     report = tmp_path / "r.json"
     quick = [*TINY, "--set", "sample_memory_size=20", "--frames", "20", "--targets", "3", "--threads", "1"]
-    done = run("bench", "--weights", weights, *quick, "--json", report)
+    done = command("bench", "--weights", weights, *quick, "--json", report)
     assert done.returncode == 0, done.stderr
     figures = json.loads(report.read_text())
     assert (figures["targets"], figures["threads"]) == (3, 1)

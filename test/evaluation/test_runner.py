@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from trdimp_ros.checkpoints.weights import save_network
-from trdimp_ros.evaluation.competitors import Answer, OwnTracker, opencv_tracker
+from trdimp_ros.evaluation.competitors import Answer, opencv_tracker
 from trdimp_ros.evaluation.datasets import read_sequence
 from trdimp_ros.evaluation.plots import write_plots
 from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_all, run_sequence, write_track
-from trdimp_ros.testing.tiny import small_scene, tiny_network, tiny_tracker
+from trdimp_ros.testing.tiny import small_scene, tiny_competitor, tiny_network
 from trdimp_ros.tracking import Box
 
 
@@ -91,14 +91,10 @@ def test_a_run_starts_with_the_truth_and_is_written(folder, tmp_path):
     assert rows[6].split(",")[7] == ""
 
 
-def build_tiny() -> OwnTracker:
-    return OwnTracker(tiny_tracker())
-
-
 def test_several_jobs_give_what_one_gives(folder):
     folders = [folder / "one", folder / "two"]
-    alone = [run.boxes for run in run_all({"tiny": build_tiny}, folders, jobs=1)]
-    together = list(run_all({"tiny": build_tiny}, folders, jobs=2))
+    alone = [run.boxes for run in run_all({"tiny": tiny_competitor}, folders, jobs=1)]
+    together = list(run_all({"tiny": tiny_competitor}, folders, jobs=2))
     assert [run.sequence for run in together] == ["one", "two"]
     for run, boxes in zip(together, alone, strict=True):
         np.testing.assert_allclose(run.boxes, boxes, atol=1e-2)

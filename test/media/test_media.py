@@ -57,8 +57,8 @@ def test_unusable_sources_say_what_is_wrong(tmp_path):
         read_image(tmp_path / "bad.png")
     with pytest.raises(ValueError, match=r"\.mp4 or \.avi"):
         VideoWriter(tmp_path / "clip.xyz", 25)
-    with VideoWriter(tmp_path / "no" / "folder.mp4", 25) as writer, pytest.raises(ValueError, match="cannot write"):
-        writer.write(frames(1)[0])
+    with pytest.raises(ValueError, match="there is no folder"):
+        VideoWriter(tmp_path / "no" / "folder.mp4", 25)
     with pytest.raises(ValueError, match="cannot write"):
         write_image(tmp_path / "no" / "folder.png", frames(1)[0])
 
@@ -113,5 +113,5 @@ class TestRenderedScene:
             assert np.abs(np.array(found) - wanted).max() <= 1.5
 
     def test_it_refuses_a_tiny_image(self):
-        with pytest.raises(ValueError, match="64x64"):
+        with pytest.raises(ValueError, match="64 to 8192 pixels"):
             RenderedScene(10, 10)

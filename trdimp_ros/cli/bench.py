@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from trdimp_ros.cli.options import add_tracker_arguments, build_network
+from trdimp_ros.cli.outputs import check_outputs
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
@@ -25,6 +26,9 @@ from trdimp_ros.tracking.frame_pass import no_stage
 
 UNIT_SIZE = 352
 """Side of the image whose plain backbone forward pass is the unit of cost."""
+
+MAX_TARGETS = 64
+"""Targets at once; room for all of them is taken on the device."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +69,11 @@ class StageTimer:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
+    check_outputs({"--json": options.json}, [options.weights])
     if options.frames < 20:
         raise ValueError(f"--frames must be at least 20 for a median and a 95th percentile, got {options.frames}")
+    if not 1 <= options.targets <= MAX_TARGETS:
+        raise ValueError(f"--targets must be from 1 to {MAX_TARGETS}, got {options.targets}")
     device = choose_device(options.device)
     use_threads(options.threads)
     network, info = build_network(options)

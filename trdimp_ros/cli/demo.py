@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET
 from trdimp_ros.cli.options import add_tracker_arguments, build_tracker
+from trdimp_ros.cli.outputs import check_outputs
+from trdimp_ros.cli.terminal import printable
 from trdimp_ros.cli.track import summary, track_frames
 from trdimp_ros.media.drawing import VideoWriter, contact_sheet, draw_result, write_image
 from trdimp_ros.media.scene import RenderedScene
@@ -28,13 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
+    video, sheet = options.out / "demo.mp4", options.out / "demo.png"
+    check_outputs({"--out": video, "--out ": sheet, "--json": options.json}, [options.weights])
     scene = RenderedScene()
     if options.weights is None and options.preset not in (None, BUNDLED_PRESET):
         print("Without trained weights the box predictor is noise; tracking without it (use_iou_net=false).")
         options.changes = ["use_iou_net=false", *options.changes]
     tracker, weights = build_tracker(options)
     options.out.mkdir(parents=True, exist_ok=True)
-    video, sheet = options.out / "demo.mp4", options.out / "demo.png"
     tracked, tiles, ious, absent = [], [], [], []
     with VideoWriter(video, scene.rate) as writer:
         frames = tqdm(track_frames(tracker, scene, scene.box(0)), total=len(scene), unit="frame", disable=None)
@@ -61,8 +64,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "video": str(video),
         "contact_sheet": str(sheet),
     }
-    print(f"{report['frames']} frames; weights: {weights.name}" + ("" if weights.trained else " (nobody trained them)"))
+    print(
+        f"{report['frames']} frames; weights: {printable(weights.name)}"
+        + ("" if weights.trained else " (nobody trained them)")
+    )
     print(f"mean IoU {report['mean_iou_visible']:.3f} over the {len(ious)} frames in which the target is visible")
     print(f"{sum(absent)} of the {len(absent)} frames without target reported as not normal")
-    print(f"{report['median_ms']:.0f} ms a frame (median); wrote {video} and {sheet}")
+    print(f"{report['median_ms']:.0f} ms a frame (median); wrote {printable(f'{video} and {sheet}')}")
     return report

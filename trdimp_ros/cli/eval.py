@@ -6,7 +6,7 @@ import argparse
 import importlib.util
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 from tqdm import tqdm
 
 from trdimp_ros.cli.options import add_tracker_arguments, build_tracker
+from trdimp_ros.cli.outputs import check_outputs
+from trdimp_ros.cli.terminal import printable
 from trdimp_ros.evaluation.competitors import OPENCV_TRACKERS, Competitor, OwnTracker, opencv_tracker
-from trdimp_ros.evaluation.datasets import sequence_folders
+from trdimp_ros.evaluation.datasets import ABSENCE_FILES, TRUTH_FILES, read_sequence, sequence_folders
 from trdimp_ros.evaluation.metrics import separation
 from trdimp_ros.evaluation.plots import write_plots
 from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_all, write_track
@@ -35,6 +37,9 @@ COLUMNS = {
 }
 """Figures in the table: name in the JSON file and heading."""
 
+MAX_JOBS = 256
+"""Processes at a time."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="a sequence, or a folder of sequences")
@@ -50,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
+    if not 1 <= options.jobs <= MAX_JOBS:
+        raise ValueError(f"--jobs must be from 1 to {MAX_JOBS}, got {options.jobs}")
     folders = [found for folder in options.folders for found in sequence_folders(folder)]
+    check_outputs({"--out": options.out, "--json": options.json}, [options.weights, *_read_by(folders)])
     trackers = _trackers(options)
     runs: dict[str, list[SequenceRun]] = defaultdict(list)
     progress = tqdm(
@@ -64,6 +72,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.out:
         _write(options.out, runs)
     return report
+
+
+def _read_by(folders: list[Path]) -> Iterator[Path]:
+    """All that is read of the sequences: nothing is written to their folders, where it could pass for an image."""
+    for folder in folders:
+        sequence = read_sequence(folder)
+        files = [folder / name for name in (*TRUTH_FILES, *ABSENCE_FILES)]
+        yield from (folder, folder / "img", *files, *sequence.frames.files)
 
 
 def _trackers(options: argparse.Namespace) -> dict[str, Callable[[], Competitor]]:
@@ -106,7 +122,7 @@ def _table(tracker: str, report: dict[str, Any]) -> str:
     lines = [f"{tracker:<20}{'frames':>7}" + "".join(f"{heading:>11}" for heading in COLUMNS.values())]
     for name, row in [*report["sequences"].items(), ("mean", report["mean"])]:
         cells = [_cell(key, row[key]) for key in COLUMNS]
-        lines.append(f"{name:<20}{row['frames']:>7.0f}" + "".join(f"{cell:>11}" for cell in cells))
+        lines.append(f"{printable(name):<20}{row['frames']:>7.0f}" + "".join(f"{cell:>11}" for cell in cells))
     return "\n".join(lines) + "\n"
 
 
@@ -125,4 +141,4 @@ def _write(folder: Path, runs: dict[str, list[SequenceRun]]) -> None:
         print("no plots: they need matplotlib (pip install 'trdimp_ros[eval]')")
         return
     for file in write_plots(folder, dict(runs)):
-        print(f"wrote {file}")
+        print(f"wrote {printable(str(file))}")

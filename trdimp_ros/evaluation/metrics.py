@@ -15,6 +15,12 @@ from trdimp_ros.tracking.geometry import intersection_over_union
 THRESHOLDS = np.linspace(0.0, 1.0, 21)
 """Overlap thresholds of the success curve."""
 
+MAX_TRUTH_BYTES = 2**27
+"""Size of a ground truth file: a million lines."""
+
+MAX_COORDINATE = 1e6
+"""Pixels; beyond any image, and small enough for exact arithmetic."""
+
 
 def overlaps(boxes: Sequence[Box], truth: Sequence[Box | None]) -> list[float]:
     """Intersection over union of every frame whose truth has a target."""
@@ -101,20 +107,38 @@ def frames_to_recover(ious: Sequence[float | None], found: float = 0.5) -> int |
 
 
 def read_boxes(path: Path) -> list[Box | None]:
-    """A ground truth file: one x,y,w,h per line, separated by commas, tabs or spaces; nan where there is no target.
+    """Read a ground truth file: one x,y,w,h per line, separated by commas, tabs or spaces.
+
+    Args:
+        path: The file. A line of nan, or with a width or height of 0 or less, says that there is no target (LaSOT
+            writes 0,0,0,0).
+
+    Returns:
+        The box of every line, None where there is no target.
 
     Raises:
-        ValueError: naming the file and the line that is no box.
+        ValueError: naming the file and the line that is no box; for a file without any box, or too large to be one.
     """
     if not path.is_file():
         raise ValueError(f"no such ground truth file: {path}")
+    if path.stat().st_size > MAX_TRUTH_BYTES:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes are more than a ground truth file has")
     boxes: list[Box | None] = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            x, y, w, h = (float(value) for value in line.replace(",", " ").split())
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: not a box x,y,w,h: {line[:80]!r}") from error
-        boxes.append(None if any(math.isnan(value) for value in (x, y, w, h)) else Box(x, y, w, h))
+    for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").splitlines(), start=1):
+        if line.strip():
+            try:
+                boxes.append(_parsed_box(line))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: not a box x,y,w,h: {line[:80]!r}") from error
+    if not any(boxes):
+        raise ValueError(f"{path} holds no box of a target; wanted is one x,y,w,h per line")
     return boxes
+
+
+def _parsed_box(line: str) -> Box | None:
+    x, y, w, h = (float(value) for value in line.replace(",", " ").split())
+    if any(math.isnan(value) for value in (x, y, w, h)):
+        return None
+    if not all(abs(value) <= MAX_COORDINATE for value in (x, y, w, h)):
+        raise ValueError("beyond any image")
+    return Box(x, y, w, h) if w > 0 and h > 0 else None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -135,12 +138,35 @@ def run_all(trackers: dict[str, Callable[[], Competitor]], folders: Sequence[Pat
             yield _run_task(name, build, folder)
         return
     threads = max(torch.get_num_threads() // jobs, 1)
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
-    ) as pool:
-        futures = [pool.submit(_run_task, *task) for task in tasks]
+    pool = ProcessPoolExecutor(
+        min(jobs, len(tasks)),
+        mp_context=get_context("spawn"),
+        initializer=torch.set_num_threads,
+        initargs=(threads,),
+    )
+    try:
+        with _ignored_by_children():
+            futures = [pool.submit(_run_task, *task) for task in tasks]
         for future in futures:
             yield future.result()
+    except BrokenProcessPool as error:
+        raise ValueError("a process of --jobs died, perhaps for lack of memory; use fewer") from error
+    except BaseException:
+        for process in active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _ignored_by_children() -> Iterator[None]:
+    """Processes started meanwhile leave Ctrl-C to this one, which ends them; here it is only delayed."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_task(name: str, build: Callable[[], Competitor], folder: Path) -> SequenceRun:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 import numpy as np
 
+from trdimp_ros.media.files import complete_file, opencv_path
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.tracking import Box, State, TrackResult
 
@@ -61,57 +63,104 @@ def contact_sheet(frames: list[Frame], columns: int = 5, width: int = 320) -> Fr
 
 
 def write_image(path: Path, frame: Frame) -> None:
-    """Write an RGB image.
+    """Write an RGB image; the file appears when it is complete.
+
+    Args:
+        path: The file; its suffix decides the format.
+        frame: The image, (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: if the file cannot be written.
+        ValueError: if the format is unknown or the folder does not exist.
+        OSError: if the file cannot be written.
     """
     try:
-        written = cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
-        raise ValueError(f"cannot write {path}: {error.err}") from error
-    if not written:
-        raise ValueError(f"cannot write {path}; does the folder exist?")
+        raise ValueError(f"cannot write {path} as an image: {error.err}") from error
+    if not encoded:
+        raise ValueError(f"cannot write {path}: OpenCV cannot encode {path.suffix or 'a file without suffix'}")
+    with complete_file(path) as file:
+        file.write_bytes(data.tobytes())
 
 
 class VideoWriter:
     """Writes RGB frames of one size to an .mp4 or .avi file; a context manager.
 
+    The file appears at the end, when it is complete and can be read back; also after an interrupt. After an error, or
+    without a frame, what stood there before stays.
+
     Args:
-        path: To write.
+        path: The file to write.
         rate: Frames per second.
 
     Raises:
-        ValueError: on the first frame, if the file cannot be written.
+        ValueError: for another suffix, or a folder that does not exist; at the end if the file cannot be read back,
+            which is what a full disk looks like.
+        OSError: if the folder cannot be written.
     """
 
     def __init__(self, path: Path, rate: float) -> None:
         if path.suffix not in CODECS:
             raise ValueError(f"a video must end in {' or '.join(CODECS)}, got {path}")
+        if path.exists() and not path.is_file():
+            raise ValueError(f"cannot write the video {path}: it is no file")
+        if not path.parent.is_dir():
+            raise ValueError(f"cannot write the video {path}: there is no folder {path.parent}")
         self._path, self._rate = path, rate
+        self._cleanup = ExitStack()
         self._writer: cv2.VideoWriter | None = None
+        self._name = ""
         self._size = (0, 0)
+        self._count = 0
 
     def __enter__(self) -> VideoWriter:
+        with ExitStack() as opening:
+            file = opening.enter_context(complete_file(self._path))
+            self._name = opening.enter_context(opencv_path(file))
+            opening.push(self._close)
+            self._cleanup = opening.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.release()
+        self._cleanup.__exit__(kind, error, trace)
 
     def write(self, frame: Frame) -> None:
         """Append a frame; one of another size than the first is resized."""
         if self._writer is None:
             self._size = (frame.shape[1], frame.shape[0])
             codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix])
-            self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, self._size)
+            self._writer = cv2.VideoWriter(self._name, codec, self._rate, self._size)
             if not self._writer.isOpened():
-                raise ValueError(f"cannot write the video {self._path}; does the folder exist?")
+                raise ValueError(f"cannot write the video {self._path}; is the disk full?")
         if (frame.shape[1], frame.shape[0]) != self._size:
             frame = cv2.resize(frame, self._size).astype(np.uint8, copy=False)
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._count += 1
+
+    def _close(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.release()
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        if (kind is None or (interrupted and self._count)) and not self._readable():
+            raise ValueError(f"cannot write the video {self._path} to its end; is the disk full?")
+
+    def _readable(self) -> bool:
+        """Whether the file holds all frames: OpenCV's writer never says that it could not write."""
+        if not self._count:
+            return False
+        capture = cv2.VideoCapture(self._name)
+        try:
+            # An interrupt can come between writing and counting: the file may hold one more.
+            if int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) < self._count:
+                return False
+            capture.set(cv2.CAP_PROP_POS_FRAMES, self._count - 1)
+            return capture.read()[0]
+        finally:
+            capture.release()
 
 
 def _rectangle(canvas: Frame, box: Box, color: tuple[int, int, int], thickness: int) -> None:

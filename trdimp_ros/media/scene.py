@@ -28,6 +28,9 @@ KEYFRAMES = np.array(
         [199, 0.30, 0.45, 1.00],
     ]
 )
+SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
+"""Pixels."""
+
 PILLAR = (0.50, 0.19)
 """Centre and width of the pillar in shares of the image width."""
 
@@ -44,8 +47,10 @@ class RenderedScene:
     rate = 25.0
 
     def __init__(self, width: int = 640, height: int = 480, seed: int = 0) -> None:
-        if width < 64 or height < 64:
-            raise ValueError(f"a rendered scene needs at least 64x64 pixels, got {width}x{height}")
+        if not (SMALLEST_SIDE <= width <= LARGEST_SIDE and SMALLEST_SIDE <= height <= LARGEST_SIDE):
+            raise ValueError(
+                f"a rendered scene needs {SMALLEST_SIDE} to {LARGEST_SIDE} pixels a side, got {width}x{height}"
+            )
         self.width, self.height = width, height
         self._seed = seed
         random = np.random.default_rng(seed)

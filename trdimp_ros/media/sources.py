@@ -11,9 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trdimp_ros import MAX_IMAGE_PIXELS
+from trdimp_ros.media.files import opencv_path
+
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 FOLDER_RATE = 25.0
 """Frames per second assumed for a folder of images."""
+
+MAX_IMAGE_BYTES = 2**30
+"""Size of an image file."""
+
+_ALLOWED = f"an image may have {MAX_IMAGE_PIXELS} pixels"
 
 Frame = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
@@ -97,9 +105,14 @@ class VideoFile:
             capture.release()
 
     def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self.path))
+        with opencv_path(self.path.absolute()) as name:
+            capture = cv2.VideoCapture(name)
         if not capture.isOpened():
             raise ValueError(f"cannot read the video {self.path}; is it damaged, or of a format OpenCV does not know?")
+        width, height = (capture.get(size) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_IMAGE_PIXELS:
+            capture.release()
+            raise ValueError(f"{self.path}: frames of {width:.0f}x{height:.0f} pixels; {_ALLOWED}")
         return capture
 
 
@@ -118,12 +131,27 @@ def open_source(path: str | Path) -> FrameSource:
 
 
 def read_image(path: Path) -> Frame:
-    """An image file as RGB.
+    """Read an image file as RGB.
+
+    Args:
+        path: A file of any format that OpenCV reads. Its size in pixels is checked before anything is decoded.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: if it cannot be read.
+        ValueError: if it cannot be read, or has more than `MAX_IMAGE_PIXELS`.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if not path.is_file():
+        raise ValueError(f"no such image file: {path}")
+    size = path.stat().st_size
+    if size > MAX_IMAGE_BYTES:
+        raise ValueError(f"{path}: an image file of {size} bytes; at most {MAX_IMAGE_BYTES} are allowed")
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:  # OpenCV's own check of the header
+        raise ValueError(f"cannot read the image {path}: {_ALLOWED}, or it is damaged") from error
     if image is None:
         raise ValueError(f"cannot read the image {path}; is it damaged?")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +69,9 @@ class NodeProcess:
     """A node as a process. Its output is collected in a file."""
 
     def __init__(
-        self,
-        name: str,
-        log: Path,
-        domain: int,
-        parameters: dict[str, Any],
-        remappings: dict[str, str],
-        ros_arguments: Sequence[str] = (),
+        self, name: str, log: Path, domain: int, parameters: dict[str, Any], remappings: dict[str, str]
     ) -> None:
-        arguments = ["--ros-args", *ros_arguments]
+        arguments = ["--ros-args"]
         for key, value in parameters.items():
             arguments += ["-p", f"{key}:={_yaml(value)}"]
         for old, new in remappings.items():
@@ -235,14 +229,10 @@ class System:
         self._processes: list[NodeProcess] = []
 
     def start(
-        self,
-        name: str,
-        parameters: dict[str, Any] | None = None,
-        remappings: dict[str, str] | None = None,
-        ros_arguments: Sequence[str] = (),
+        self, name: str, parameters: dict[str, Any] | None = None, remappings: dict[str, str] | None = None
     ) -> NodeProcess:
         log = self._folder / f"{name}_{len(self._processes)}.log"
-        process = NodeProcess(name, log, self.domain, parameters or {}, remappings or {}, ros_arguments)
+        process = NodeProcess(name, log, self.domain, parameters or {}, remappings or {})
         self._processes.append(process)
         return process
 

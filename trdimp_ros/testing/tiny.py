@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from trdimp_ros.evaluation.competitors import OwnTracker
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.models import NetworkConfig, ResNetConfig, TrDiMPNet
 from trdimp_ros.tracking import Tracker, TrackerConfig
@@ -43,6 +44,11 @@ def tiny_config(**changes: Any) -> TrackerConfig:
 
 def tiny_tracker(**changes: Any) -> Tracker:
     return Tracker(tiny_network(), tiny_config(**changes))
+
+
+def tiny_competitor() -> OwnTracker:
+    """The same as the evaluation uses it, for processes that must import what builds it."""
+    return OwnTracker(tiny_tracker())
 
 
 @functools.cache

@@ -7,6 +7,9 @@ import torch
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Precisions of backbone and attention, by the names under which users choose them."""
 
+MAX_THREADS = 256
+"""Threads of the processor; OpenMP ends the process when it cannot start as many as were asked for."""
+
 _DEFAULT_THREADS = torch.get_num_threads()
 
 
@@ -39,8 +42,8 @@ def use_threads(count: int) -> None:
         count: The number of threads; 0 is what torch chose when the process started: one per core, or OMP_NUM_THREADS.
 
     Raises:
-        ValueError: for a negative number.
+        ValueError: for a negative number, or more than `MAX_THREADS`.
     """
-    if count < 0:
-        raise ValueError(f"threads must be 0 (torch's choice) or more, got {count}")
+    if not 0 <= count <= MAX_THREADS:
+        raise ValueError(f"threads must be 0 (torch's choice) or 1 to {MAX_THREADS}, got {count}")
     torch.set_num_threads(count or _DEFAULT_THREADS)
