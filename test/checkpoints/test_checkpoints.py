@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 
 from trdimp_ros.checkpoints import CheckpointError, UnsafeCheckpointError, convert, load_network, untrained_network
-from trdimp_ros.checkpoints.torch_file import read_torch_file
+from trdimp_ros.checkpoints.opened_file import open_weights_file
+from trdimp_ros.checkpoints.torch_file import find_entry, read_torch_file
 from trdimp_ros.checkpoints.weights import file_sha256, save_network
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
 from trdimp_ros.testing.tiny import TINY_NETWORK, tiny_network
@@ -80,6 +81,13 @@ def official_checkpoint(network: TrDiMPNet, foreign: dict[str, type]) -> dict:
     }
 
 
+def stored_tensors(path: Path, *names: str) -> list[torch.Tensor]:
+    """Tensors of the entry ``net``."""
+    with open_weights_file(path) as file:
+        net = find_entry(read_torch_file(file), "net")
+        return [find_entry(net, name).read() for name in names]
+
+
 @pytest.mark.parametrize("zip_container", [True, False], ids=["zip", "legacy"])
 def test_official_checkpoint_loads_without_its_classes(network, foreign, tmp_path, monkeypatch, zip_container):
     path = tmp_path / "trdimp_net.pth.tar"
@@ -95,14 +103,13 @@ def test_official_checkpoint_loads_without_its_classes(network, foreign, tmp_pat
     assert not any(name.split(".")[0] in ("ltr", "dlframework") for name in sys.modules)
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_objects_of_every_pickle_protocol_become_placeholders(foreign, tmp_path, monkeypatch, protocol):
     path = tmp_path / "any.pth.tar"
     content = {"net": {"x": torch.arange(6.0).view(2, 3).t()}, "settings": filled(foreign["Settings"], a=1)}
     torch.save(content, path, pickle_protocol=protocol)
     monkeypatch.undo()
-    tensor = read_torch_file(path, lambda read: read["net"]["x"].read())
-    assert torch.equal(tensor, torch.arange(6.0).view(2, 3).t())
+    assert torch.equal(stored_tensors(path, "x")[0], torch.arange(6.0).view(2, 3).t())
 
 
 def test_tensors_on_a_gpu_and_shared_storages_load(tmp_path):
@@ -119,10 +126,10 @@ def test_tensors_on_a_gpu_and_shared_storages_load(tmp_path):
                 assert b"cuda:0" in content
             new.writestr(name, content)
     assert data
-    read = read_torch_file(tmp_path / "gpu.pth", lambda content: {k: v.read() for k, v in content["net"].items()})
-    assert torch.equal(read["a"], torch.tensor([2, 3, 4]))
-    assert torch.equal(read["b"], base)
-    assert read["c"].dtype == torch.bfloat16
+    part, whole, ones = stored_tensors(tmp_path / "gpu.pth", "a", "b", "c")
+    assert torch.equal(part, torch.tensor([2, 3, 4]))
+    assert torch.equal(whole, base)
+    assert ones.dtype == torch.bfloat16
 
 
 class RunsCode:
@@ -180,12 +187,12 @@ def test_a_class_that_acts_on_its_state_is_never_made(tmp_path):
     trap.path = str(witness)
     path = tmp_path / "trap.pth"
     torch.save({"net": {"x": torch.ones(1)}, "trap": trap}, path)
-    assert torch.equal(read_torch_file(path, lambda content: content["net"]["x"].read()), torch.ones(1))
+    assert torch.equal(stored_tensors(path, "x")[0], torch.ones(1))
     assert not witness.exists()
 
 
 def test_a_missing_file_says_where_to_get_it(tmp_path):
-    with pytest.raises(CheckpointError, match=r"nowhere\.pth\.tar does not exist.*README"):
+    with pytest.raises(CheckpointError, match=r"nowhere\.pth\.tar: does not exist.*README"):
         load_network(tmp_path / "nowhere.pth.tar")
     with pytest.raises(CheckpointError, match="is a folder"):
         load_network(tmp_path)

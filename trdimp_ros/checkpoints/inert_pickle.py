@@ -1,62 +1,35 @@
-"""Unpickling without importing or running anything that the file names.
+"""Reading a checkpoint's pickle without importing, running, hashing or printing anything that the file names.
 
-A checkpoint's pickle names classes and functions. Of those only the ones in `_KNOWN` mean anything here, and they are
-replaced by functions of this module. Any other class becomes an inert placeholder: instances can be made and given
-state, which is dropped. Any other call is refused.
+A pickle is a program for a small stack machine. Python's own interpreter of it can be made to hang, to fill the memory
+or to overflow the stack by a few hundred bytes, whatever it is allowed to import. This one knows only the instructions
+that torch.save writes, builds plain values from them, and has budgets: its time and memory are bounded by the length of
+the pickle, which is bounded itself.
+
+Of the names in a checkpoint only those in `FUNCTIONS` and the storage types mean anything here. Objects of any other
+class become `IGNORED`, and what is done to them has no effect. A call of anything else is refused.
 """
 
 from __future__ import annotations
 
-import pickle
-from collections import OrderedDict
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any, NoReturn, Protocol
+from typing import Any
 
 import torch
 
-from trdimp_ros.checkpoints.errors import UnsafeCheckpointError
+from trdimp_ros.checkpoints.errors import CheckpointError, UnsafeCheckpointError, printable
+from trdimp_ros.checkpoints.stored_tensor import Storage, StoredTensor
 
+MAX_PICKLE_BYTES = 4 << 20
+"""The official checkpoint's pickle has some hundred kilobytes; the numbers are elsewhere in the file."""
 
-class Storage(Protocol):
-    """The numbers behind one or more tensors, read from the file when asked for."""
+MAX_OPERATIONS = 500_000
+MAX_NAME = 200
+"""Characters of a module's, class's or function's name."""
 
-    count: int
-
-    def read(self) -> torch.Tensor:
-        """All numbers, one-dimensional."""
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor that has not been read yet: a view of a storage."""
-
-    storage: Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def read(self) -> torch.Tensor:
-        """The tensor, in memory of its own.
-
-        Raises:
-            ValueError: if the view reaches beyond its storage.
-        """
-        numbers = (self.offset, *self.size, *self.stride)
-        if not all(isinstance(number, int) and number >= 0 for number in numbers) or len(self.size) != len(self.stride):
-            raise ValueError(f"a tensor has offset {self.offset}, size {self.size} and stride {self.stride}")
-        last = self.offset + sum((length - 1) * step for length, step in zip(self.size, self.stride, strict=True))
-        if 0 not in self.size and last >= self.storage.count:
-            raise ValueError(f"a tensor of size {self.size} reaches beyond its storage of {self.storage.count} numbers")
-        return self.storage.read().as_strided(self.size, self.stride, self.offset).clone()
-
-
-@dataclass(frozen=True)
-class StorageType:
-    """Stands for torch.FloatStorage and its kin."""
-
-    dtype: torch.dtype
-
+MAX_ARGUMENTS = 16
+"""Of a call. Every operation takes a time bounded by the bytes that it reads: a long tuple is never handled twice."""
 
 STORAGE_DTYPES = {
     "DoubleStorage": torch.float64,
@@ -72,111 +45,326 @@ STORAGE_DTYPES = {
 }
 
 
-class _RefusesCalls(type):
-    """Metaclass: a placeholder class cannot be called the way a pickle calls a function."""
-
-    def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
-        raise UnsafeCheckpointError(
-            f"the pickle asks to call {cls.__module__}.{cls.__qualname__}; refused, nothing was run. "
-            "Use a checkpoint from a source you trust"
-        )
+class Entries(list[tuple[object, object]]):
+    """A dictionary as the list of its items, because hashing a key from a file can take forever."""
 
 
-class Placeholder(metaclass=_RefusesCalls):
-    """An object of a class that is not known here. Everything done to it is forgotten."""
-
-    def __new__(cls, *args: object, **kwargs: object) -> Placeholder:
-        return object.__new__(cls)
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
-
-    def append(self, value: object) -> None:
-        pass
-
-    def extend(self, values: object) -> None:
-        pass
-
-    def add(self, value: object) -> None:
-        pass
+class _Ignored:
+    """An object of a class that is not known here."""
 
 
-def _new_placeholder() -> Placeholder:
-    return Placeholder.__new__(Placeholder)
+IGNORED = _Ignored()
 
 
-def _stored_tensor(storage: Storage, offset: int, size: Any, stride: Any, *_rest: object) -> StoredTensor:
+@dataclass(frozen=True)
+class Global:
+    """A class or function that the pickle names; nothing is imported.
+
+    Attributes:
+        name: Module and name, as shown in messages.
+        call: What a call of it does here; None: calls are refused.
+        dtype: The numbers' type, for torch.FloatStorage and its kin.
+    """
+
+    name: str
+    call: Callable[..., object] | None = None
+    dtype: torch.dtype | None = None
+
+
+def _stored_tensor(storage: object, offset: Any, size: object, stride: object, *_rest: object) -> StoredTensor:
     """In place of torch._utils._rebuild_tensor_v2."""
-    return StoredTensor(storage, offset, tuple(size), tuple(stride))
+    if not (isinstance(storage, Storage) and isinstance(size, tuple) and isinstance(stride, tuple)):
+        raise CheckpointError("damaged: a tensor without storage, size or stride")
+    return StoredTensor(storage, offset, size, stride)
 
 
-def _parameter(data: StoredTensor, *_rest: object) -> StoredTensor:
+def _parameter(data: object, *_rest: object) -> object:
     """In place of torch._utils._rebuild_parameter."""
     return data
 
 
-def _reconstructed(cls: type, *_rest: object) -> Placeholder:
-    """In place of copyreg._reconstructor, which makes plain objects in the oldest protocols."""
-    if not (isinstance(cls, type) and issubclass(cls, Placeholder)):
-        raise UnsafeCheckpointError(f"the pickle asks to make an object of {cls!r}; refused, nothing was run")
-    return cls.__new__(cls)
+def _entries(*arguments: object) -> Entries:
+    """In place of collections.OrderedDict."""
+    if arguments:
+        raise CheckpointError("written by Python 2; save it again with Python 3")
+    return Entries()
 
 
-def _dropped(*_args: object) -> Placeholder:
-    """In place of functions whose results are of no use here: numpy scalars, devices, encoded bytes."""
-    return _new_placeholder()
-
-
-def _size(*args: Any) -> tuple[int, ...]:
+def _size(size: object = (), *_rest: object) -> object:
     """In place of torch.Size."""
-    return tuple(args[0]) if args else ()
+    return size
 
 
-_KNOWN: dict[tuple[str, str], Callable[..., object]] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _stored_tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch", "Size"): _size,
-    ("torch", "device"): _dropped,
-    ("builtins", "set"): set,
-    ("__builtin__", "set"): set,
-    ("copyreg", "_reconstructor"): _reconstructed,
-    ("copy_reg", "_reconstructor"): _reconstructed,
-    ("_codecs", "encode"): _dropped,
-    ("numpy", "dtype"): _dropped,
+def _ignored(*_args: object) -> _Ignored:
+    """In place of functions whose results are of no use here: sets, numpy scalars, devices, encoded bytes."""
+    return IGNORED
+
+
+FUNCTIONS: dict[str, Callable[..., object]] = {
+    "collections.OrderedDict": _entries,
+    "torch._utils._rebuild_tensor_v2": _stored_tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch.Size": _size,
+    "torch.device": _ignored,
+    "builtins.set": _ignored,
+    "__builtin__.set": _ignored,
+    "copyreg._reconstructor": _ignored,
+    "copy_reg._reconstructor": _ignored,
+    "_codecs.encode": _ignored,
+    "numpy.dtype": _ignored,
     **{
-        (f"numpy.{core}.multiarray", name): _dropped
-        for core in ("core", "_core")
-        for name in ("scalar", "_reconstruct")
+        f"numpy.{core}.multiarray.{name}": _ignored for core in ("core", "_core") for name in ("scalar", "_reconstruct")
     },
 }
 
 
-class InertUnpickler(pickle.Unpickler):
-    """Reads a checkpoint's pickle.
+def _find_global(module: object, name: object) -> Global:
+    if not (isinstance(module, str) and isinstance(name, str) and len(module) + len(name) <= MAX_NAME):
+        raise CheckpointError("damaged: the name of a class is no text, or too long")
+    if module in ("torch", "torch.cuda", "torch.storage") and name in STORAGE_DTYPES:
+        return Global(name, dtype=STORAGE_DTYPES[name])
+    full = f"{module}.{name}"
+    return Global(full, call=FUNCTIONS.get(full))
+
+
+def _no_storage(_identifier: object) -> Storage:
+    raise CheckpointError("damaged: a tensor where none is expected")
+
+
+_MISSING = object()
+"""In a place of the memo that nothing was put into."""
+
+
+class InertUnpickler:
+    """Reads the pickles at the start of some bytes, one after the other.
 
     Args:
-        file: Binary stream.
-        find_storage: Turns a persistent id (the tuple that stands for a storage) into a `Storage`.
+        data: The bytes; the last pickle may be followed by other things.
+
+    Attributes:
+        position: Where the next pickle begins.
     """
 
-    def __init__(self, file: IO[bytes], find_storage: Callable[[Any], Storage] | None = None) -> None:
-        super().__init__(file, encoding="utf-8", errors="replace")
+    def __init__(self, data: bytes) -> None:
+        self.position = 0
+        self._data = data
+        self._operations = 0
+        self._stack: list[Any] = []
+        self._outer: list[list[Any]] = []  # stacks below each mark
+        self._memo: list[Any] = []
+        self._find_storage: Callable[[object], Storage] = _no_storage
+
+    def load(self, find_storage: Callable[[object], Storage] = _no_storage) -> object:
+        """The next pickle's value: numbers, texts, bytes, lists, tuples, `Entries`, `StoredTensor`, `IGNORED`, ...
+
+        Args:
+            find_storage: Turns a persistent id (the tuple that stands for a storage) into a `Storage`.
+
+        Raises:
+            CheckpointError: for a pickle that is damaged or over a budget, or holds what torch.save does not write.
+            UnsafeCheckpointError: if it asks for a call of anything that is not known here.
+        """
+        self._stack, self._outer, self._memo = [], [], []
         self._find_storage = find_storage
+        while True:
+            self._operations += 1
+            if self._operations > MAX_OPERATIONS:
+                raise CheckpointError(f"its pickle has more than {MAX_OPERATIONS} operations; this is no checkpoint")
+            code = self.take(1)
+            if code == b".":
+                return self.pop()
+            operation = OPERATIONS.get(code)
+            if operation is None:
+                raise CheckpointError(f"its pickle has opcode 0x{code[0]:02x}, which torch.save does not write")
+            operation(self)
 
-    def find_class(self, module: str, name: str) -> Any:
-        """A stand-in for the global; nothing is imported."""
-        if module in ("torch", "torch.cuda", "torch.storage") and name in STORAGE_DTYPES:
-            return StorageType(STORAGE_DTYPES[name])
-        known = _KNOWN.get((module, name))
-        if known is not None:
-            return known
-        return _RefusesCalls(name, (Placeholder,), {"__module__": module})
+    # What the operations are made of.
 
-    def persistent_load(self, identifier: Any) -> Storage:
-        if self._find_storage is None:
-            raise pickle.UnpicklingError("a tensor where none is expected")
-        return self._find_storage(identifier)
+    def take(self, count: int) -> bytes:
+        """The next bytes."""
+        end = self.position + count
+        if end > len(self._data):
+            raise CheckpointError(
+                f"truncated or damaged: its pickle ends too early, or has more than {MAX_PICKLE_BYTES} bytes; "
+                "download or copy it again"
+            )
+        taken = self._data[self.position : end]
+        self.position = end
+        return taken
+
+    def take_number(self, layout: str) -> Any:
+        """The next number, packed as `struct` says."""
+        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
+
+    def take_line(self) -> str:
+        """The next line, without its end."""
+        end = self._data.find(b"\n", self.position, self.position + MAX_NAME + 1)
+        if end < 0:
+            raise CheckpointError("damaged: the name of a class does not end")
+        line = self.take(end + 1 - self.position)
+        return line[:-1].decode("utf-8", "replace")
+
+    def push(self, value: object) -> None:
+        self._stack.append(value)
+
+    def top(self) -> Any:
+        if not self._stack:
+            raise CheckpointError("damaged: its pickle takes more values than it makes")
+        return self._stack[-1]
+
+    def pop(self) -> Any:
+        value = self.top()
+        del self._stack[-1]
+        return value
+
+    def mark(self) -> None:
+        self._outer.append(self._stack)
+        self._stack = []
+
+    def pop_to_mark(self) -> list[Any]:
+        """All values since the last mark."""
+        if not self._outer:
+            raise CheckpointError("damaged: its pickle has a mark too few")
+        values, self._stack = self._stack, self._outer.pop()
+        return values
+
+    def put(self, place: int) -> None:
+        """Remember the topmost value. Places are counted up, so that none is beyond the number of operations."""
+        if place > self._operations:
+            raise CheckpointError(f"damaged: its pickle remembers something at place {place}, out of order")
+        self._memo += [_MISSING] * (place + 1 - len(self._memo))
+        self._memo[place] = self.top()
+
+    def memoize(self) -> None:
+        self._memo.append(self.top())
+
+    def get(self, place: int) -> None:
+        """Push what was remembered."""
+        if place >= len(self._memo) or self._memo[place] is _MISSING:
+            raise CheckpointError(f"damaged: its pickle remembers nothing at place {place}")
+        self.push(self._memo[place])
+
+    def set_items(self, pairs: list[Any]) -> None:
+        """Enter keys and values, alternating, into the topmost value."""
+        target = self.top()
+        if isinstance(target, Entries) and len(pairs) % 2 == 0:
+            target.extend(zip(pairs[::2], pairs[1::2], strict=True))
+        elif target is not IGNORED:
+            raise CheckpointError("damaged: its pickle sets items of something that is no dictionary")
+
+    def append_items(self, values: list[Any]) -> None:
+        """Append to the topmost value."""
+        target = self.top()
+        if type(target) is list:
+            target.extend(values)
+        elif target is not IGNORED:
+            raise CheckpointError("damaged: its pickle appends to something that is no list")
+
+    def call(self) -> None:
+        """Call the function below the topmost value with the tuple that is the topmost value."""
+        arguments, function = self.pop(), self.pop()
+        if not isinstance(function, Global) or function.call is None:
+            name = printable(function.name) if isinstance(function, Global) else "something that is no function"
+            raise UnsafeCheckpointError(
+                f"the pickle asks to call {name}; refused, nothing was run. Use a checkpoint from a source you trust"
+            )
+        if not isinstance(arguments, tuple) or len(arguments) > MAX_ARGUMENTS:
+            raise CheckpointError("damaged: its pickle calls a function with no tuple of arguments, or a long one")
+        try:
+            self.push(function.call(*arguments))
+        except TypeError as error:  # too few arguments
+            raise CheckpointError(f"damaged: its pickle calls {function.name} with wrong arguments") from error
+
+    def make(self, with_names: bool) -> None:
+        """Make an object of a class, of which nothing is kept."""
+        for _ in range(2 if with_names else 1):
+            self.pop()
+        if not isinstance(self.pop(), Global):
+            raise CheckpointError("damaged: its pickle makes an object of something that is no class")
+        self.push(IGNORED)
+
+    def global_of_stack(self) -> None:
+        name, module = self.pop(), self.pop()
+        self.push(_find_global(module, name))
+
+    def set_state(self) -> None:
+        """Give the object below the topmost value a state, which is dropped."""
+        self.pop()
+        self.top()
+
+    def find_storage(self) -> None:
+        """Replace a persistent id by the storage that it stands for."""
+        self.push(self._find_storage(self.pop()))
+
+    def push_tuple(self, count: int) -> None:
+        self.push(tuple(reversed([self.pop() for _ in range(count)])))
+
+    def push_frozen_set(self) -> None:
+        self.pop_to_mark()
+        self.push(IGNORED)
+
+    def push_long(self) -> None:
+        self.push(int.from_bytes(self.take(self.take_number("<B")), "little", signed=True))
+
+    def push_text(self, layout: str) -> None:
+        self.push(self.take(self.take_number(layout)).decode("utf-8", "replace"))
+
+    def push_bytes(self, layout: str) -> None:
+        self.push(self.take(self.take_number(layout)))
+
+
+OPERATIONS: dict[bytes, Callable[[InertUnpickler], object]] = {
+    # Frames and the protocol's number say nothing that is needed.
+    b"\x80": lambda machine: machine.take(1),
+    b"\x95": lambda machine: machine.take(8),
+    b"(": InertUnpickler.mark,
+    b"0": lambda machine: machine.pop(),
+    b"1": lambda machine: machine.pop_to_mark(),
+    # Constants and numbers
+    b"N": lambda machine: machine.push(None),
+    b"\x88": lambda machine: machine.push(True),
+    b"\x89": lambda machine: machine.push(False),
+    b"J": lambda machine: machine.push(machine.take_number("<i")),
+    b"K": lambda machine: machine.push(machine.take_number("<B")),
+    b"M": lambda machine: machine.push(machine.take_number("<H")),
+    b"\x8a": lambda machine: machine.push_long(),
+    b"G": lambda machine: machine.push(machine.take_number(">d")),
+    # Texts and bytes
+    b"X": lambda machine: machine.push_text("<I"),
+    b"\x8c": lambda machine: machine.push_text("<B"),
+    b"\x8d": lambda machine: machine.push_text("<Q"),
+    b"B": lambda machine: machine.push_bytes("<I"),
+    b"C": lambda machine: machine.push_bytes("<B"),
+    b"\x8e": lambda machine: machine.push_bytes("<Q"),
+    b"\x96": lambda machine: machine.push_bytes("<Q"),
+    # Containers
+    b")": lambda machine: machine.push(()),
+    b"\x85": lambda machine: machine.push_tuple(1),
+    b"\x86": lambda machine: machine.push_tuple(2),
+    b"\x87": lambda machine: machine.push_tuple(3),
+    b"t": lambda machine: machine.push(tuple(machine.pop_to_mark())),
+    b"]": lambda machine: machine.push([]),
+    b"a": lambda machine: machine.append_items([machine.pop()]),
+    b"e": lambda machine: machine.append_items(machine.pop_to_mark()),
+    b"}": lambda machine: machine.push(Entries()),
+    b"s": lambda machine: machine.set_items([machine.pop(), machine.pop()][::-1]),
+    b"u": lambda machine: machine.set_items(machine.pop_to_mark()),
+    b"\x8f": lambda machine: machine.push(IGNORED),
+    b"\x90": lambda machine: machine.append_items(machine.pop_to_mark()),
+    b"\x91": InertUnpickler.push_frozen_set,
+    # Memory
+    b"q": lambda machine: machine.put(machine.take_number("<B")),
+    b"r": lambda machine: machine.put(machine.take_number("<I")),
+    b"\x94": InertUnpickler.memoize,
+    b"h": lambda machine: machine.get(machine.take_number("<B")),
+    b"j": lambda machine: machine.get(machine.take_number("<I")),
+    # Classes, calls and storages
+    b"c": lambda machine: machine.push(_find_global(machine.take_line(), machine.take_line())),
+    b"\x93": InertUnpickler.global_of_stack,
+    b"R": InertUnpickler.call,
+    b"\x81": lambda machine: machine.make(with_names=False),
+    b"\x92": lambda machine: machine.make(with_names=True),
+    b"b": InertUnpickler.set_state,
+    b"Q": lambda machine: machine.find_storage(),
+}
+"""What the instructions that torch.save writes (pickle protocols 2 to 5) do. `pickletools` describes them."""

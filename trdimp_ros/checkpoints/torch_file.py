@@ -2,131 +2,186 @@
 
 from __future__ import annotations
 
-import pickle
 import struct
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import BinaryIO
 
 import torch
 
-from trdimp_ros.checkpoints.errors import CheckpointError
-from trdimp_ros.checkpoints.inert_pickle import InertUnpickler, Storage, StorageType
+from trdimp_ros.checkpoints.errors import CheckpointError, printable
+from trdimp_ros.checkpoints.inert_pickle import MAX_PICKLE_BYTES, Entries, Global, InertUnpickler
+from trdimp_ros.checkpoints.opened_file import file_size, read_exactly
+from trdimp_ros.checkpoints.stored_tensor import Storage, is_count
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 
+MAX_DIRECTORY_BYTES = 1 << 20
+"""Of an archive's list of entries, which takes some 20 times as much memory."""
 
-@dataclass
-class _LazyStorage:
-    """Numbers that are read on first use and kept."""
-
-    dtype: torch.dtype
-    count: int
-    read_bytes: Callable[[], bytes]
-    _values: torch.Tensor | None = None
-
-    def read(self) -> torch.Tensor:
-        if self._values is None:
-            data = self.read_bytes()
-            if len(data) != self.count * self.dtype.itemsize:
-                raise EOFError(f"a storage of {self.count} numbers has {len(data)} bytes")
-            self._values = (
-                torch.frombuffer(bytearray(data), dtype=self.dtype) if data else torch.empty(0, dtype=self.dtype)
-            )
-        return self._values
+MAX_KEY = 64
+"""Characters of a storage's name, which is a number."""
 
 
-def read_torch_file(path: Path, use: Callable[[Any], Any]) -> Any:
+def read_torch_file(file: BinaryIO) -> object:
     """Read a file written by torch.save without running anything that it names.
 
     Args:
-        path: Of the file.
-        use: Called with the unpickled object, in which tensors are `StoredTensor`, while the file is open.
+        file: An open file, see `open_weights_file`; it must stay open for the tensors to be read.
 
     Returns:
-        What ``use`` returns.
+        What was saved, as `InertUnpickler` gives it: dictionaries are `Entries`, tensors are `StoredTensor`.
 
     Raises:
         CheckpointError: for a file that is no such file, truncated, damaged or unsafe.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-            file.seek(0)
-            if start.startswith(b"PK"):
-                with zipfile.ZipFile(file) as archive:
-                    return use(_read_archive(archive))
-            if start[:1] == b"\x80":
-                return use(_read_legacy(file, path.stat().st_size))
-    except CheckpointError as error:
-        raise type(error)(f"{path}: {error}") from error
-    except Exception as error:  # whatever reading a damaged file may raise: pickle alone knows a dozen ways
-        raise CheckpointError(
-            f"{path}: truncated or damaged ({type(error).__name__}: {error}); download or copy it again"
-        ) from error
-    raise CheckpointError(f"{path}: not a file written by torch.save; give the tracker's .pth.tar or .safetensors file")
+    start = file.read(4)
+    file.seek(0)
+    if start.startswith(b"PK"):
+        return _read_archive(file)
+    if start[:1] == b"\x80":
+        return _read_legacy(file)
+    raise CheckpointError("not a file written by torch.save; give the tracker's .pth.tar or .safetensors file")
 
 
-def _storage_fields(identifier: Any) -> tuple[torch.dtype, str, int]:
+def find_entry(content: object, key: str) -> object:
+    """The value of a key, None if there is none or it is no dictionary; of two equal keys the last one counts."""
+    if isinstance(content, Entries):
+        for found, value in reversed(content):
+            if isinstance(found, str) and found == key:
+                return value
+    return None
+
+
+def _storage_fields(identifier: object) -> tuple[torch.dtype, str, int]:
+    """Type, name and number of values of the storage that a persistent id stands for."""
+    if not isinstance(identifier, tuple) or len(identifier) not in (5, 6):
+        raise CheckpointError("damaged: the name of a storage is no tuple of five")
     kind, storage_type, key, _location, count = identifier[:5]
-    if kind != "storage" or not isinstance(storage_type, StorageType) or not isinstance(count, int) or count < 0:
-        raise pickle.UnpicklingError(f"unknown kind of storage: {identifier!r:.100}")
-    return storage_type.dtype, str(key), count
+    if not (isinstance(kind, str) and kind == "storage" and isinstance(key, str) and len(key) <= MAX_KEY):
+        raise CheckpointError("damaged: the name of a storage is no text, or too long")
+    if not isinstance(storage_type, Global) or storage_type.dtype is None or not is_count(count):
+        raise CheckpointError("a tensor of a kind that a network does not have, or of a negative or huge size")
+    if len(identifier) > 5 and identifier[5] is not None:
+        raise CheckpointError("a file of torch 0.1 with shared storages; save it again with a newer torch")
+    return storage_type.dtype, key, count
 
 
-def _read_archive(archive: zipfile.ZipFile) -> Any:
+class _Storages(dict[str, Storage]):
+    """The storages of a file by name; together they are no larger than the file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._left = file_size(file)
+
+    def add(self, key: str, storage: Storage) -> Storage:
+        self._left -= storage.count * storage.dtype.itemsize
+        if self._left < 0:
+            raise CheckpointError("truncated or damaged: its tensors are larger than the file")
+        self[key] = storage
+        return storage
+
+
+class _ListedArchive:
+    """A file for `zipfile`, which would read a list of entries of any length."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+        self.most = MAX_DIRECTORY_BYTES
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self.most + 1 if size < 0 or size > self.most else size)
+        if len(data) > self.most:
+            raise CheckpointError(f"its list of entries has more than {self.most} bytes; this is no checkpoint")
+        return data
+
+
+def _read_archive(file: BinaryIO) -> object:
+    listed = _ListedArchive(file)
+    archive = zipfile.ZipFile(listed)
+    listed.most = file_size(file)
     pickles = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(pickles) != 1:
         raise CheckpointError("a zip file, but not one written by torch.save")
     folder = pickles[0].removesuffix("data.pkl")
     order = f"{folder}byteorder"
-    if order in archive.namelist() and archive.read(order) != b"little":
+    if order in archive.NameToInfo and _read_entry(archive, order, 16) != b"little":
         raise CheckpointError("written on a big-endian machine; save it on a little-endian one")
-    storages: dict[str, _LazyStorage] = {}
+    storages = _Storages(file)
 
-    def find_storage(identifier: Any) -> Storage:
+    def find_storage(identifier: object) -> Storage:
         dtype, key, count = _storage_fields(identifier)
-        if key not in storages:
-            entry = archive.getinfo(f"{folder}data/{key}")
-            if entry.file_size != count * dtype.itemsize:
-                raise EOFError(f"storage {key} of {count} numbers has {entry.file_size} bytes")
-            storages[key] = _LazyStorage(dtype, count, lambda: archive.read(entry))
-        return storages[key]
+        if key in storages:
+            storage = storages[key]
+            if (dtype, count) != (storage.dtype, storage.count):
+                raise CheckpointError(f"damaged: storage {printable(key)} has two types or sizes")
+            return storage
+        name, expected = f"{folder}data/{key}", count * dtype.itemsize
+        if _stored_entry(archive, name).file_size != expected:
+            raise CheckpointError(
+                f"truncated or damaged: storage {printable(key)} has not the {expected} bytes it should"
+            )
+        return storages.add(key, Storage(dtype, count, lambda: _read_entry(archive, name, expected)))
 
-    with archive.open(pickles[0]) as stream:
-        return InertUnpickler(stream, find_storage).load()
+    return InertUnpickler(bytes(_read_entry(archive, pickles[0], MAX_PICKLE_BYTES))).load(find_storage)
 
 
-def _read_legacy(file: IO[bytes], size: int) -> Any:
-    if InertUnpickler(file).load() != LEGACY_MAGIC or InertUnpickler(file).load() != LEGACY_PROTOCOL:
+def _stored_entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """An entry that is stored as it is: a compressed one may expand to a thousand times its size."""
+    entry = archive.NameToInfo.get(name)
+    if entry is None:
+        raise CheckpointError(f"truncated or damaged: it has no entry {printable(name)}")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise CheckpointError(f"its entry {printable(name)} is compressed, which torch.save never does; save it again")
+    return entry
+
+
+def _read_entry(archive: zipfile.ZipFile, name: str, most: int) -> bytearray:
+    entry = _stored_entry(archive, name)
+    if entry.file_size > most:
+        raise CheckpointError(f"its entry {printable(name)} has more than {most} bytes; this is no checkpoint")
+    with archive.open(entry) as stream:
+        data = read_exactly(stream, entry.file_size)
+        stream.read(1)  # the end, where the checksum is compared
+    return data
+
+
+def _read_legacy(file: BinaryIO) -> object:
+    machine = InertUnpickler(file.read(MAX_PICKLE_BYTES))
+    if machine.load() != LEGACY_MAGIC or machine.load() != LEGACY_PROTOCOL:
         raise CheckpointError("a pickle, but not one written by torch.save")
-    system = InertUnpickler(file).load()
-    if not system["little_endian"]:
+    if find_entry(machine.load(), "little_endian") is not True:
         raise CheckpointError("written on a big-endian machine; save it on a little-endian one")
-    storages: dict[str, _LazyStorage] = {}
+    storages = _Storages(file)
     positions: dict[str, int] = {}
 
-    def find_storage(identifier: Any) -> Storage:
+    def find_storage(identifier: object) -> Storage:
         dtype, key, count = _storage_fields(identifier)
-        if len(identifier) > 5 and identifier[5] is not None:
-            raise CheckpointError("a file of torch 0.1 with shared storages; save it again with a newer torch")
 
-        def read_bytes() -> bytes:
+        def read_bytes() -> bytearray:
             file.seek(positions[key])
-            return file.read(count * dtype.itemsize)
+            return read_exactly(file, count * dtype.itemsize)
 
-        return storages.setdefault(key, _LazyStorage(dtype, count, read_bytes))
+        return storages[key] if key in storages else storages.add(key, Storage(dtype, count, read_bytes))
 
-    content = InertUnpickler(file, find_storage).load()
-    for key in InertUnpickler(file).load():
-        (count,) = struct.unpack("<q", file.read(8))
-        storage = storages[key]
+    content = machine.load(find_storage)
+    keys = machine.load()
+    if not isinstance(keys, list) or len(keys) != len(storages):
+        raise CheckpointError("damaged: its list of storages is not that of its tensors")
+    file.seek(machine.position)
+    for key in keys:
+        storage = storages.get(key) if isinstance(key, str) else None
+        if storage is None:
+            raise CheckpointError("damaged: its list of storages is not that of its tensors")
+        counted = file.read(8)
         positions[key] = file.tell()
-        end = positions[key] + count * storage.dtype.itemsize
-        if count != storage.count or end > size:
-            raise EOFError(f"storage {key} of {storage.count} numbers ends beyond the file")
+        end = positions[key] + storage.count * storage.dtype.itemsize
+        if len(counted) < 8 or struct.unpack("<q", counted)[0] != storage.count or end > file_size(file):
+            raise CheckpointError(
+                f"truncated: storage {printable(key)} ends beyond the file; download or copy it again"
+            )
         file.seek(end)
     return content
