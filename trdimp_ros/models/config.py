@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trdimp_ros.models.backbones import BackboneConfig, ResNetConfig, backbone_from_json, backbone_to_json
+from trdimp_ros.models.sizes import check_real, check_whole
 
 STRIDE_FINE = 8
 """Image pixels per cell of the finer backbone feature."""
 
 STRIDE = 16
 """Image pixels per cell of the coarser backbone feature, which the classifier works on."""
+
+MAX_FILTER_SIZE = 16
+MAX_DISTANCE_BINS = 1000
+BIN_WIDTH_RANGE = (1e-3, 100.0)
+"""Bounds far beyond any network that was ever trained; a stored architecture is checked against them."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,9 @@ class NetworkConfig:
         distance_bins: Number of bins of the filter optimiser's learned radial functions.
         bin_width: Width of one such bin in feature cells.
         iou_channels: Channels of the IoU predictor's features; its reference branch starts with half of them.
+
+    Raises:
+        ValueError: for a size of the wrong type or out of bounds.
     """
 
     backbone: BackboneConfig = field(default_factory=ResNetConfig)
@@ -39,12 +48,13 @@ class NetworkConfig:
     iou_channels: int = 256
 
     def __post_init__(self) -> None:
-        least = {"feature_channels": 1, "key_channels": 1, "filter_size": 1, "distance_bins": 2, "iou_channels": 1}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ValueError(f"{name} must be at least {value}, got {getattr(self, name)}")
-        if not self.bin_width > 0:
-            raise ValueError(f"bin_width must be positive, got {self.bin_width}")
+        if not isinstance(self.backbone, BackboneConfig):
+            raise ValueError(f"backbone must be a BackboneConfig, got {type(self.backbone).__name__}")
+        for name in ("feature_channels", "key_channels", "iou_channels"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("filter_size", self.filter_size, 1, MAX_FILTER_SIZE)
+        check_whole("distance_bins", self.distance_bins, 2, MAX_DISTANCE_BINS)
+        check_real("bin_width", self.bin_width, *BIN_WIDTH_RANGE)
 
     def to_json(self) -> str:
         """The configuration as one line of JSON, for the metadata of a weights file."""

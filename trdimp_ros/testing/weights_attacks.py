@@ -65,7 +65,7 @@ def pickle_attacks() -> dict[str, tuple[bytes, str]]:
         "print a storage's name": (net(dictionary(net=tensor(storage(key=DOUBLED_LIST)))), "no text"),
         "print an entry's name": (net(dictionary(net=DICTIONARY + MARK + DOUBLED + b"NN" + b"Nu")), "not all tensors"),
         "print a tensor's size": (net(dictionary(net=dictionary(a=tensor(size=DOUBLED)))), "axes"),
-        "hash a key": (net(DICTIONARY + DOUBLED + b"Ns"), "no network"),
+        "hash a key": (net(DICTIONARY + DOUBLED + b"Ns"), "not all tensors"),
         "hash a member of a set": (
             net(dictionary(a=named("builtins", "set") + b"](" + DOUBLED + b"e" + b"\x85" + REDUCE)),
             "no network|not all",
@@ -74,6 +74,7 @@ def pickle_attacks() -> dict[str, tuple[bytes, str]]:
         "compare with the magic number": (PROTOCOL + DOUBLED + STOP, "not one written by torch.save"),
         "two megabytes of nested tuples": (net(dictionary(net=EMPTY_TUPLE + b"\x85" * 2_000_000)), "operations"),
         "nested tuples within the budget": (net(dictionary(net=EMPTY_TUPLE + b"\x85" * 400_000)), "no network"),
+        "nested tuples as a key": (net(DICTIONARY + EMPTY_TUPLE + b"\x85" * 400_000 + b"Ns"), "not all tensors"),
         "nested lists within the budget": (net(dictionary(net=b"]" * 200_000 + b"a" * 199_999)), "no network"),
         "nested dictionaries within the budget": (
             net(dictionary(net=(DICTIONARY + b"K\x00") * 100_000 + b"N" + b"s" * 100_000)),

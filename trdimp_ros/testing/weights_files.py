@@ -9,10 +9,10 @@ import zipfile
 from collections.abc import Iterable
 from typing import Any
 
-from trdimp_ros.models import BackboneConfig, NetworkConfig
+from trdimp_ros.models import NetworkConfig, ResNetConfig
 
 MINUTE_NETWORK = NetworkConfig(
-    backbone=BackboneConfig(block="basic", stem_width=2, stage_widths=(2, 2, 2), stage_depths=(1, 1, 1), classes=0),
+    backbone=ResNetConfig(block="basic", stem_width=2, stage_widths=(2, 2, 2), stage_depths=(1, 1, 1), classes=0),
     feature_channels=2,
     key_channels=2,
     distance_bins=3,

@@ -208,6 +208,9 @@ def _changed_pickle(draw: random.Random) -> bytes:
     return checkpoint(b"".join(parts), entries)
 
 
+DOUBLED = EMPTY_TUPLE + b"q\x00h\x00\x86" * 60
+"""A tuple that holds one tuple twice, which holds one twice, and so on."""
+
 VALUES: tuple[Callable[[random.Random], bytes], ...] = (
     lambda draw: number(draw.choice(STRANGE_NUMBERS)),
     lambda draw: text(
@@ -215,8 +218,9 @@ VALUES: tuple[Callable[[random.Random], bytes], ...] = (
     ),
     lambda draw: draw.choice((b"N", b"\x88", b"\x89", b"]", DICTIONARY, EMPTY_TUPLE, b"\x8f", b"G" + bytes(8))),
     lambda draw: b"C" + bytes([3]) + draw.randbytes(3),
+    lambda draw: DOUBLED,
     lambda draw: draw.choice((storage(), tensor(), dictionary(net=dictionary(a=tensor())))),
-    lambda draw: tensor(storage(count=number(draw.choice(STRANGE_NUMBERS)))),
+    lambda draw: tensor(storage(draw.choice((text("0"), DOUBLED)), number(draw.choice(STRANGE_NUMBERS)))),
     lambda draw: tensor(size=numbers(draw.choices(STRANGE_NUMBERS, k=draw.randrange(10)))),
     lambda draw: tensor(
         offset=number(draw.choice(STRANGE_NUMBERS)),

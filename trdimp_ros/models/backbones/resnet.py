@@ -11,6 +11,13 @@ from torch import nn
 from trdimp_ros.models.backbones.base import Backbone, BackboneConfig
 from trdimp_ros.models.constants import constant
 from trdimp_ros.models.folding import fold_pair, fold_sequences
+from trdimp_ros.models.sizes import check_whole
+
+MAX_STAGES = 8
+MAX_DEPTH = 100
+"""Blocks of a stage; a ResNet-152 has 36 in its third."""
+
+MAX_CLASSES = 100_000
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -27,6 +34,9 @@ class ResNetConfig(BackboneConfig):
         stage_depths: Number of blocks of each stage.
         classes: Outputs of the image classification layer ``fc``, 0 for none. The tracker never uses it, nor a
             fourth stage; the official checkpoint holds both, so its architecture has them too.
+
+    Raises:
+        ValueError: for a size of the wrong type or out of bounds.
     """
 
     kind: ClassVar[str] = "resnet"
@@ -39,13 +49,18 @@ class ResNetConfig(BackboneConfig):
     def __post_init__(self) -> None:
         if self.block not in ("bottleneck", "basic"):
             raise ValueError(f"backbone block must be 'bottleneck' or 'basic', got {self.block!r}")
-        if len(self.stage_widths) < 3 or len(self.stage_widths) != len(self.stage_depths):
+        if not (isinstance(self.stage_widths, tuple) and isinstance(self.stage_depths, tuple)):
+            raise ValueError("stage_widths and stage_depths must be tuples")
+        if not 3 <= len(self.stage_widths) == len(self.stage_depths) <= MAX_STAGES:
             raise ValueError(
-                "a backbone needs at least three stages with one width and one depth each, got widths "
+                f"a backbone needs three to {MAX_STAGES} stages with one width and one depth each, got widths "
                 f"{self.stage_widths} and depths {self.stage_depths}"
             )
-        if min((self.stem_width, *self.stage_widths, *self.stage_depths)) < 1 or self.classes < 0:
-            raise ValueError(f"backbone widths and depths must be positive, got {self}")
+        check_whole("stem_width", self.stem_width, 1)
+        for width, depth in zip(self.stage_widths, self.stage_depths, strict=True):
+            check_whole("each of stage_widths", width, 1)
+            check_whole("each of stage_depths", depth, 1, MAX_DEPTH)
+        check_whole("classes", self.classes, 0, MAX_CLASSES)
 
     @property
     def expansion(self) -> int:
