@@ -5,9 +5,8 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from trdimp_ros.ros import parameters
-
-DEFAULT_PRESET = parameters.NODE_PARAMETERS["preset"].default
+from trdimp_ros.parameters import Boolean, Text, parameter_values, parameters_of
+from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters, tracker_defaults
 
 HEAD = """\
 # All parameters of the node `tracker` with their defaults (preset {preset}). Written by `make parameters`; to change
@@ -27,30 +26,22 @@ def shown(value: object) -> str:
     return repr(value)
 
 
-def entry(name: str, value: object, description: str, limits: str, indent: str, enabled: bool) -> list[str]:
-    comment = textwrap.wrap(f"{description} {limits}".strip(), 110 - len(indent))
-    lines = [f"{indent}# {line}" for line in comment]
-    return [*lines, f"{indent}{'' if enabled else '# '}{name}: {shown(value)}", ""]
-
-
 def text() -> str:
-    lines = [HEAD.format(preset=DEFAULT_PRESET) + "/**:", "  ros__parameters:"]
-    for name, parameter in parameters.NODE_PARAMETERS.items():
-        group, _, leaf = name.rpartition(".")
-        if group and f"    {group}:" not in lines:
-            lines.append(f"    {group}:")
-        indent = "      " if group else "    "
-        descriptor = parameters.node_descriptor(name)
-        lines += entry(leaf, parameter.default, descriptor.description, "", indent, enabled=True)
-    lines += ["    # tracker:"]
-    values = parameters.preset_values(DEFAULT_PRESET)
-    for name, descriptor in parameters.tracker_descriptors().items():
-        ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
-        limits = f"[{ranges[0].from_value:g} to {ranges[0].to_value:g}]" if ranges else ""
-        if parameters.is_dynamic(name):
-            limits = f"{limits} [dynamic]".strip()
-        leaf = name.removeprefix(parameters.PREFIX)
-        lines += entry(leaf, values[name], descriptor.description, limits, "      ", enabled=False)
+    defaults = tracker_defaults({})
+    lines = [HEAD.format(preset=defaults.preset) + "/**:", "  ros__parameters:"]
+    values = parameter_values(defaults)
+    group = ""
+    for name, info in parameters_of(TrackerNodeParameters).items():
+        section, _, leaf = name.rpartition(".")
+        mark = "# " if section == "tracker" else ""  # a preset decides these, so they are not set by the file
+        if section and section != group:
+            lines.append(f"    {mark}{section}:")
+        group = section
+        indent = "      " if section else "    "
+        limits = "" if isinstance(info.kind, (Boolean, Text)) else f"[{info.kind.wanted()}]"
+        comment = f"{info.description} {limits}{' [dynamic]' if info.dynamic else ''}"
+        lines += [f"{indent}# {line}" for line in textwrap.wrap(comment, 110 - len(indent))]
+        lines += [f"{indent}{mark}{leaf}: {shown(info.kind.to_plain(values[name]))}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

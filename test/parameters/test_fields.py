@@ -136,9 +136,9 @@ def test_text_that_is_no_value_is_refused(change, text):
 @pytest.mark.parametrize(
     ("name", "plain", "text"),
     [
-        ("gain", 1, "gain must be written with a decimal point: 1.0, not 1"),
+        ("gain", 1, "gain needs a decimal point in YAML and ROS: write 1.0, not 1"),
         ("gain", 99, "gain must be a number above 0 and of at most 10, got 99"),
-        ("box", [1, 2, 3, 4], "box must be written with decimal points: [1.0, 2.0, 3.0, 4.0], not [1, 2, 3, 4]"),
+        ("box", [1, 2, 3, 4], "box needs decimal points in YAML and ROS: write [1.0, 2.0, 3.0, 4.0], not [1, 2, 3, 4]"),
         ("box", [1.0], "box must be 4 numbers, got (1.0,)"),
         ("box", "1234", "box must be 4 numbers, got '1234'"),
         ("box", None, "box must be 4 numbers, got None"),

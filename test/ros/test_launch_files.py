@@ -13,7 +13,9 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from trdimp_ros.ros import camera_node, parameters
+from trdimp_ros.parameters import parameters_of
+from trdimp_ros.ros.camera_node import CameraParameters
+from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters
 
 ROOT = Path(__file__).parents[2]
 WANTED = {
@@ -50,11 +52,11 @@ def test_launch_files_name_executables_and_parameters_that_exist():
     tracker = (ROOT / "launch" / "tracker.launch.py").read_text()
     for name in ("preset", "model.weights", "model.device", "autostart"):
         assert f'"{name}"' in tracker
-        assert name in parameters.NODE_PARAMETERS
+        assert name in parameters_of(TrackerNodeParameters)
     demo = (ROOT / "launch" / "demo.launch.py").read_text()
     for name in ("source", "rate", "contact_sheet"):
         assert f'"{name}"' in demo
-        assert name in camera_node.PARAMETERS
+        assert name in parameters_of(CameraParameters)
 
 
 @pytest.mark.skipif(not HAS_LAUNCH, reason="launch is not installable here; runs where ROS is installed")

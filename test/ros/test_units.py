@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -11,19 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rcl_interfaces.msg import ParameterType
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 import trdimp_ros
-from trdimp_ros.ros import parameters
 from trdimp_ros.ros.clicks import MAX_PAUSE, TwoCorners
 from trdimp_ros.ros.follow_control import FollowGains, follow
 from trdimp_ros.ros.frame_queue import Frame, FrameQueue
 from trdimp_ros.ros.image_plane import pixel_of_point, point_of_pixel
 from trdimp_ros.ros.messages import box_message, box_of_message, duration_message, nanoseconds
 from trdimp_ros.ros.statistics import Statistics
-from trdimp_ros.tracking import PRESETS, Box, TrackerConfig
+from trdimp_ros.tracking import Box
 
 ROOT = Path(__file__).parents[2]
 coordinate = st.floats(-1e5, 1e5)
@@ -68,32 +65,6 @@ def _share(package: str) -> str:
     from ament_index_python.packages import get_package_share_directory  # noqa: PLC0415
 
     return get_package_share_directory(package)
-
-
-class TestParameters:
-    @pytest.mark.parametrize("preset", PRESETS)
-    def test_every_preset_survives_its_ros_values(self, preset):
-        config = PRESETS[preset]
-        assert parameters.to_config(parameters.to_parameter_values(config), TrackerConfig()) == config
-
-    def test_types_and_ranges_come_from_the_dataclass(self):
-        descriptors = parameters.tracker_descriptors()
-        assert len(descriptors) == len(TrackerConfig.__dataclass_fields__)
-        assert descriptors["tracker.learning_rate"].type == ParameterType.PARAMETER_DOUBLE
-        assert descriptors["tracker.augmentation_blurs"].type == ParameterType.PARAMETER_DOUBLE_ARRAY
-        assert "Fixed" in descriptors["tracker.image_sample_size"].description
-
-    def test_pairs_must_be_pairs(self):
-        with pytest.raises(ValueError, match="even number of values, got 3"):
-            parameters.to_config({"tracker.augmentation_blurs": [1.0, 2.0, 3.0]}, TrackerConfig())
-
-    def test_the_parameter_file_is_up_to_date(self):
-        spec = importlib.util.spec_from_file_location("writer", ROOT / "scripts" / "write_parameter_file.py")
-        assert spec is not None
-        assert spec.loader is not None
-        writer = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(writer)
-        assert (ROOT / "config" / "tracker.yaml").read_text() == writer.text(), "run `make parameters`"
 
 
 def test_versions_agree():

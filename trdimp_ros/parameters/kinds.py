@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,7 +202,7 @@ class Number(_Range, Kind):
 
     def from_plain(self, name: str, plain: Any) -> float:
         if isinstance(plain, int) and self.allows(plain):
-            raise ValueError(f"{name} must be written with a decimal point: {float(plain)}, not {plain}")
+            raise ValueError(f"{name} needs a decimal point in YAML and ROS: write {float(plain)}, not {plain}")
         self.check(name, plain)
         return float(plain)
 
@@ -298,7 +298,7 @@ def _read_numbers(text: str, separator: str) -> tuple[float, ...]:
 
 def _plain_list(name: str, plain: Any, kind: Kind) -> tuple[Any, ...]:
     """A plain list of anything as a tuple."""
-    if isinstance(plain, (str, bytes)) or not isinstance(plain, Sequence):
+    if not isinstance(plain, (list, tuple, array)):
         raise ValueError(kind.refusal(name, plain))
     return tuple(plain)
 
@@ -307,5 +307,5 @@ def _plain_numbers(name: str, numbers: tuple[Any, ...]) -> tuple[float, ...]:
     """Numbers as floats, refused where they were written without decimal point."""
     if any(isinstance(number, int) for number in numbers):
         better = [float(number) for number in numbers]
-        raise ValueError(f"{name} must be written with decimal points: {better}, not {list(numbers)}")
+        raise ValueError(f"{name} needs decimal points in YAML and ROS: write {better}, not {list(numbers)}")
     return numbers

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -23,8 +22,10 @@ from trdimp_ros.media.drawing import contact_sheet, draw_result, write_image
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import Frame, FrameSource, open_source
 from trdimp_ros.msg import TrackState
+from trdimp_ros.parameters import check_parameters, parameter
 from trdimp_ros.ros.image_decoding import encode_image
 from trdimp_ros.ros.messages import box_message, box_of_message, nanoseconds
+from trdimp_ros.ros.parameters import ParameterNode
 from trdimp_ros.ros.running import run_node
 from trdimp_ros.tracking import Box, State, TrackResult
 from trdimp_ros.tracking.geometry import intersection_over_union
@@ -40,19 +41,38 @@ RETRY_SECONDS = 15.0
 LAST_RESULT_SECONDS = 3.0
 """How long the last image's result is waited for."""
 
-PARAMETERS = {
-    "source": (SCENE, "scene (rendered, with exact truth), a video file, or a folder of images."),
-    "rate": (10.0, "Images per second; 0: the source's own rate."),
-    "width": (640, "Of the rendered scene."),
-    "height": (480, "Of the rendered scene."),
-    "frame_id": ("camera", "Of the images."),
-    "loop": (False, "Begin again at the end, with no summary."),
-    "reliable": (False, "Publish reliably; else best effort, as cameras do."),
-    "initialize": (True, "Start the tracker on the first image, with the first true box or the parameter init."),
-    "init": ([0.0, 0.0, 0.0, 0.0], "Box x, y, w, h in the first image; zeros: the first true box."),
-    "lockstep": (False, "Show the next image only when the state of the last one has come: drops none."),
-    "contact_sheet": ("", "PNG file to write the results into; empty: none."),
-}
+
+@dataclass(frozen=True)
+class CameraParameters:
+    """The parameters of the node."""
+
+    source: str = parameter(
+        SCENE, "What is shown: scene (rendered, with exact truth), a video file, or a folder of images.", dynamic=False
+    )
+    rate: float = parameter(10.0, "Images per second; 0: the source's own rate.", 0.0, 1000.0, False)
+    width: int = parameter(640, "Width of the rendered scene in pixels.", 64, 8192, False)
+    height: int = parameter(480, "Height of the rendered scene in pixels.", 64, 8192, False)
+    frame_id: str = parameter("camera", "Frame of the images.")
+    loop: bool = parameter(False, "Begin again at the end, with no summary.")
+    reliable: bool = parameter(False, "Publish images reliably; else best effort, as cameras do.", dynamic=False)
+    initialize: bool = parameter(
+        True, "Start the tracker on the first image, with the first true box or the parameter init.", dynamic=False
+    )
+    init: tuple[float, float, float, float] = parameter(
+        (0.0, 0.0, 0.0, 0.0),
+        "Box x, y, w, h in the first image, pixels; zeros: the first true box.",
+        -1e6,
+        1e6,
+        False,
+    )
+    lockstep: bool = parameter(False, "Show the next image only when the state of the last one has come: drops none.")
+    contact_sheet: str = parameter("", "PNG file to write the results into; empty: none.", dynamic=False)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        if any(self.init) and not (self.init[2] > 0 and self.init[3] > 0):
+            raise ValueError(f"init must have a width and a height above 0, or be all zeros, got {self.init}")
+
 
 STATES = {
     TrackState.NORMAL: State.NORMAL,
@@ -92,21 +112,19 @@ class Clip:
         return self._truth[index] if index < len(self._truth) else None
 
 
-class CameraNode(Node):
+class CameraNode(ParameterNode[CameraParameters]):
     """Publishes `image`, sends `tracker/init`, listens to `tracker/state`."""
 
     def __init__(self) -> None:
-        super().__init__("camera")
-        for name, (default, description) in PARAMETERS.items():
-            self.declare_parameter(name, default, ParameterDescriptor(description=description))
-        self._clip = Clip(self._value("source"), self._value("width"), self._value("height"))
+        super().__init__("camera", lambda given: CameraParameters())
+        self._clip = Clip(self.parameters.source, self.parameters.width, self.parameters.height)
         self._iterator: Iterator[Frame] = iter(self._clip.frames)
         self._first = next(self._iterator, None)
         if self._first is None:
             raise ValueError(f"the source {self._value('source')} holds no frame that can be read")
-        init = Box(*self._value("init"))
+        init = Box(*self.parameters.init)
         self._init = init if init.w > 0 else self._clip.truth(0)
-        self._starts_tracker = self._value("initialize")
+        self._starts_tracker = self.parameters.initialize
         if self._starts_tracker and self._init is None:
             raise ValueError("no true box is known for the first image; set init to x, y, w, h or initialize to false")
 
@@ -117,15 +135,12 @@ class CameraNode(Node):
         self._latencies: list[float] = []
         self._first_sent = 0
         self._ended = 0
-        reliability = ReliabilityPolicy.RELIABLE if self._value("reliable") else ReliabilityPolicy.BEST_EFFORT
+        reliability = ReliabilityPolicy.RELIABLE if self.parameters.reliable else ReliabilityPolicy.BEST_EFFORT
         self._images = self.create_publisher(Image, "image", QoSProfile(depth=1, reliability=reliability))
         self._inits = self.create_publisher(Detection2D, "tracker/init", 10)
         self.create_subscription(TrackState, "tracker/state", self._on_state, 100)
-        period = 1.0 / (self._value("rate") or self._clip.frames.rate)
+        period = 1.0 / (self.parameters.rate or self._clip.frames.rate)
         self._timer = self.create_timer(period, self._on_timer)
-
-    def _value(self, name: str):  # type: ignore[no-untyped-def]  # a parameter may be of any type
-        return self.get_parameter(name).value
 
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -135,7 +150,7 @@ class CameraNode(Node):
             self._finish_when_quiet()
         elif self._index < 0:
             self._start()
-        elif not (self._value("lockstep") and self._index not in self._results):
+        elif not (self.parameters.lockstep and self._index not in self._results):
             self._show_next()
 
     def _start(self) -> None:
@@ -157,7 +172,7 @@ class CameraNode(Node):
 
     def _show_next(self) -> None:
         frame = next(self._iterator, None)
-        if frame is None and self._value("loop"):
+        if frame is None and self.parameters.loop:
             self._iterator = iter(self._clip.frames)
             frame = next(self._iterator, None)
             self._index = -1
@@ -169,10 +184,10 @@ class CameraNode(Node):
 
     def _publish(self, index: int, frame: Frame | None) -> Header:
         assert frame is not None
-        header = Header(frame_id=self._value("frame_id"), stamp=self.get_clock().now().to_msg())
+        header = Header(frame_id=self.parameters.frame_id, stamp=self.get_clock().now().to_msg())
         self._stamps[nanoseconds(header.stamp)] = index
         every = max(len(self._clip.frames) // SHEET_TILES, 1)
-        if self._value("contact_sheet") and index % every == 0:
+        if self.parameters.contact_sheet and index % every == 0:
             self._shown[index] = frame
         self._images.publish(encode_image(frame, "rgb8", header))
         return header
@@ -209,7 +224,7 @@ class CameraNode(Node):
         )
 
     def _write_sheet(self) -> None:
-        path = self._value("contact_sheet")
+        path = self.parameters.contact_sheet
         tiles = [
             draw_result(frame, self._results[index], self._clip.truth(index))
             for index, frame in self._shown.items()

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trdimp_ros.parameters import check_parameters, parameter
 from trdimp_ros.tracking import Box
 
 
 @dataclass(frozen=True)
 class FollowGains:
-    """How to follow.
+    """How to follow."""
 
-    Attributes:
-        turn_gain: Turning rate (rad/s) at a target at the edge of the image; raising it turns faster, and may swing.
-        drive_gain: Speed (m/s) per relative error of size; raising it drives faster.
-        target_height: Wanted height of the box as a share of the image's height.
-        turn_dead_zone: Share of half the image's width within which the robot does not turn.
-        size_dead_zone: Relative error of size within which it does not drive.
-        max_turn: Limit of the turning rate, rad/s.
-        max_speed: Limit of the speed, m/s, forwards and backwards.
-    """
-
-    turn_gain: float = 1.0
-    drive_gain: float = 0.5
-    target_height: float = 0.3
-    turn_dead_zone: float = 0.05
-    size_dead_zone: float = 0.1
-    max_turn: float = 1.0
-    max_speed: float = 0.5
+    turn_gain: float = parameter(
+        1.0,
+        "Turning rate (rad/s) at a target at the edge of the image; raising it turns faster, and may swing.",
+        0.0,
+        100.0,
+    )
+    drive_gain: float = parameter(
+        0.5, "Speed (m/s) per relative error of the target's size; raising it drives faster.", 0.0, 100.0
+    )
+    target_height: float = parameter(
+        0.3, "Wanted height of the box as a share of the image's height.", maximum=1.0, above=0.0
+    )
+    turn_dead_zone: float = parameter(
+        0.05, "Share of half the image's width within which the robot does not turn.", 0.0, 1.0
+    )
+    size_dead_zone: float = parameter(
+        0.1, "Relative error of the target's size within which the robot does not drive.", 0.0, 1.0
+    )
+    max_turn: float = parameter(1.0, "Limit of the turning rate, rad/s.", 0.0, 100.0)
+    max_speed: float = parameter(0.5, "Limit of the speed, m/s, forwards and backwards.", 0.0, 100.0)
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} must be finite and not negative, got {value}")
-        if self.target_height <= 0:
-            raise ValueError(f"target_height must be positive, got {self.target_height}")
+        check_parameters(self)
 
 
 def follow(box: Box, image_width: int, image_height: int, gains: FollowGains) -> tuple[float, float]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Callable
 from typing import TypeVar
 
 import rclpy
-from rclpy.exceptions import (
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-    ParameterException,
-)
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import LoggingSeverity, get_logger_effective_level, set_logger_level
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -26,6 +24,37 @@ WAKE_UP_SECONDS = 0.2
 
 def _ignore(node: Node) -> None:
     """Nothing to do at start or end."""
+
+
+ARGUMENT_FORMS = {
+    "parameter override rule": "a parameter is given as -p NAME:=VALUE",
+    "remap rule": "a name is remapped as -r FROM:=TO",
+    "log level": "known are debug, info, warn, error, fatal",
+}
+"""What rcl's error texts speak of, and what they do not say."""
+
+
+def _initialize(arguments: list[str] | None) -> None:
+    """Start rclpy, with no line of rcl's own about arguments that it refuses: the exception says more.
+
+    Raises:
+        RuntimeError: for arguments or files that rcl cannot read.
+    """
+    set_logger_level("rcl", LoggingSeverity.FATAL)
+    # rclpy's own handlers would invalidate the context before a last message, such as a stop, could be published.
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    if get_logger_effective_level("rcl") == LoggingSeverity.FATAL:  # else the command line chose a level for it
+        set_logger_level("rcl", LoggingSeverity.UNSET)
+
+
+def _argument_error(error: Exception) -> str:
+    """One line from rcl's text about the arguments: without the places in its sources, with what is wanted."""
+    text = str(error)
+    if type(error).__name__ == "UnknownROSArgsError":
+        return f"unknown arguments after --ros-args: {text}"
+    text = re.sub(r",? at [^\s,]+:\d+", "", text).replace("failed to initialize rcl: ", "")
+    hint = next((form for words, form in ARGUMENT_FORMS.items() if words in text), None)
+    return " ".join(text.replace(". Error: error not set", "").split()) + (f" ({hint})" if hint else "")
 
 
 def run_node(
@@ -43,10 +72,13 @@ def run_node(
         stopping: Called at the end, whatever happened.
 
     Returns:
-        Exit code: 0 after a signal, 2 for parameters that cannot be used.
+        Exit code: 0 after a signal, 2 for arguments or parameters that cannot be used.
     """
-    # rclpy's own handlers would invalidate the context before a last message, such as a stop, could be published.
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        _initialize(arguments)
+    except (RuntimeError, ValueError) as error:  # rcl's errors about arguments and files are RuntimeErrors
+        print(f"cannot start: {_argument_error(error)}", file=sys.stderr)
+        return 2
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     node: NodeType | None = None
@@ -60,10 +92,7 @@ def run_node(
     except (KeyboardInterrupt, ExternalShutdownException, SystemExit) as reason:
         code = reason.code if isinstance(reason, SystemExit) else 0
         return int(code or 0)
-    except InvalidParameterTypeException as error:
-        print(f"bad parameter: {error}. In YAML a double needs a point: write 1.0, not 1", file=sys.stderr)
-        return 2
-    except (InvalidParameterValueException, ParameterException, ValueError) as error:
+    except (ParameterException, ValueError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 2
     finally:

@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, KeyValue
 from geometry_msgs.msg import Point, PointStamped
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_srvs.srv import SetBool, Trigger
@@ -21,16 +19,18 @@ from vision_msgs.msg import Detection2D
 
 from trdimp_ros.checkpoints import WeightsInfo, default_network, load_network
 from trdimp_ros.media.scene import RenderedScene
-from trdimp_ros.ros import parameters
+from trdimp_ros.parameters import parameter_values
 from trdimp_ros.ros.clicks import TwoCorners
 from trdimp_ros.ros.frame_queue import FrameQueue
 from trdimp_ros.ros.image_plane import pixel_of_point, plane_frame
 from trdimp_ros.ros.messages import box_of_message, box_of_roi, class_label, nanoseconds
+from trdimp_ros.ros.parameters import ParameterNode
 from trdimp_ros.ros.publishers import ResultPublishers
 from trdimp_ros.ros.running import run_node
 from trdimp_ros.ros.statistics import Statistics, diagnostic_status
+from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters, tracker_defaults
 from trdimp_ros.ros.tracking_worker import InitRequest, TrackingWorker
-from trdimp_ros.tracking import Box, Tracker, TrackerConfig, preset
+from trdimp_ros.tracking import Box, Tracker, preset
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 
 EXIT_PATIENCE = 1.0
@@ -39,12 +39,12 @@ EXIT_PATIENCE = 1.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-class TrackerNode(LifecycleNode):
+class TrackerNode(ParameterNode[TrackerNodeParameters], LifecycleNode):
     """Wires topics, services, parameters and transitions to a `TrackingWorker`."""
 
     def __init__(self) -> None:
-        super().__init__("tracker")
-        self._config = TrackerConfig()
+        super().__init__("tracker", tracker_defaults)
+        self._preset = self.parameters.preset
         self._worker: TrackingWorker | None = None
         self._queue: FrameQueue | None = None
         self._outputs: ResultPublishers | None = None
@@ -53,9 +53,6 @@ class TrackerNode(LifecycleNode):
         self._device = torch.device("cpu")
         self._inputs: list[Any] = []
         self._time_jumped = False
-        # Before the declarations: otherwise bad values from the command line would pass.
-        self.add_on_set_parameters_callback(self._on_parameters)
-        self._declare_parameters()
         self._rviz_clicks, self._rqt_clicks = TwoCorners(), TwoCorners()
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)
@@ -64,58 +61,27 @@ class TrackerNode(LifecycleNode):
 
     # Parameters
 
-    def _declare_parameters(self) -> None:
-        for name, parameter in parameters.NODE_PARAMETERS.items():
-            self.declare_parameter(name, parameter.default, parameters.node_descriptor(name))
-        self._preset = self.get_parameter("preset").value
-        self._config = preset(self._preset)
-        values = parameters.preset_values(self._preset)
-        for name, descriptor in parameters.tracker_descriptors().items():
-            self.declare_parameter(name, values[name], descriptor)
-        self._config = self._declared_config()
+    def why_fixed(self) -> str | None:
+        """While configured, only thresholds and rates of the tracker can change."""
+        if self._worker is None:
+            return None
+        return "is fixed while the node is configured; call the lifecycle transition cleanup first"
 
-    def _declared_config(self) -> TrackerConfig:
-        values = {name: self.get_parameter(name).value for name in parameters.tracker_descriptors()}
-        return parameters.to_config(values, self._config)
-
-    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        """Accept all of the changes or, with a reason, none."""
-        tracker_values = {}
-        try:
-            for change in changes:
-                configured = self._worker is not None
-                if change.name in parameters.NODE_PARAMETERS:
-                    parameters.check_node_parameter(change.name, change.value)
-                    if configured:
-                        raise ValueError(f"{change.name} {parameters.FIXED_REASON}")
-                elif change.name.startswith(parameters.PREFIX):
-                    if configured and not parameters.is_dynamic(change.name):
-                        raise ValueError(f"{change.name} {parameters.FIXED_REASON}")
-                    tracker_values[change.name] = change.value
-            config = parameters.to_config(tracker_values, self._config)
-        except (ValueError, TypeError) as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self._config = config
+    def on_parameters_changed(self) -> None:
+        """Hand the tracker's parameters to the worker; they are in force from the next image."""
         if self._worker is not None:
-            self._worker.set_config(config)
-        return SetParametersResult(successful=True)
+            self._worker.set_config(self.parameters.tracker)
 
     def _adopt_preset(self) -> None:
         """After a change of `preset`: parameters that were at the old preset's values move to the new one's."""
-        name = self.get_parameter("preset").value
+        name = self.parameters.preset
         if name == self._preset:
             return
-        old, new = parameters.preset_values(self._preset), parameters.preset_values(name)
-        untouched = [key for key in old if self._ros_value(key) == old[key] != new[key]]
-        # One by one they could contradict each other on the way.
-        result = self.set_parameters_atomically([Parameter(key, value=new[key]) for key in untouched])
-        if not result.successful:
-            raise ValueError(f"preset {name!r} does not fit the other parameters: {result.reason}")
+        old, new = parameter_values(preset(self._preset)), parameter_values(preset(name))
+        now = parameter_values(self.parameters.tracker)
+        untouched = {key: new[key] for key in old if now[key] == old[key] != new[key]}
+        self.change_parameters({f"tracker.{key}": value for key, value in untouched.items()})
         self._preset = name
-
-    def _ros_value(self, name: str) -> Any:
-        value = self.get_parameter(name).value
-        return list(value) if not isinstance(value, (bool, int, float, str)) else value
 
     # Transitions
 
@@ -123,11 +89,11 @@ class TrackerNode(LifecycleNode):
         """Load the weights, build the tracker on the device, warm up."""
         try:
             self._adopt_preset()
-            path = self.get_parameter("model.weights").value
-            device = choose_device(self.get_parameter("model.device").value)
-            use_threads(self.get_parameter("model.threads").value)
+            path = self.parameters.model.weights
+            device = choose_device(self.parameters.model.device)
+            use_threads(self.parameters.model.threads)
             network, weights = load_network(Path(path).expanduser()) if path else default_network(self._preset)
-            tracker = Tracker(network, self._config, device, PRECISIONS[self.get_parameter("model.precision").value])
+            tracker = Tracker(network, self.parameters.tracker, device, PRECISIONS[self.parameters.model.precision])
             _warm_up(tracker)
         except (ValueError, OSError) as error:
             self.get_logger().error(f"configure failed: {error}")
@@ -148,7 +114,7 @@ class TrackerNode(LifecycleNode):
             )
         self._weights, self._device = weights, device
         self._statistics = Statistics()
-        self._queue = FrameQueue(self.get_parameter("frame_buffer").value)
+        self._queue = FrameQueue(self.parameters.frame_buffer)
         self._outputs = ResultPublishers(self, tracker, self._statistics)
         self._worker = TrackingWorker(
             tracker, self._queue, self._statistics, self._outputs.publish, self.get_logger().warning
@@ -159,13 +125,13 @@ class TrackerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
         result = super().on_activate(state)
-        reliable = self.get_parameter("image_qos_reliability").value == "reliable"
+        reliable = self.parameters.image_qos_reliability == "reliable"
         image_qos = QoSProfile(
             depth=1,
             history=HistoryPolicy.KEEP_LAST,
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         )
-        if self.get_parameter("image_transport").value == "compressed":
+        if self.parameters.image_transport == "compressed":
             image_type, image_topic = CompressedImage, "image/compressed"
         else:
             image_type, image_topic = Image, "image"
@@ -297,7 +263,7 @@ class TrackerNode(LifecycleNode):
 
     def autostart(self) -> None:
         """Walk to active where the parameter asks for it; a failed configure leaves the node unconfigured."""
-        if self.get_parameter("autostart").value and self.trigger_configure() == SUCCESS:
+        if self.parameters.autostart and self.trigger_configure() == SUCCESS:
             self.trigger_activate()
 
 

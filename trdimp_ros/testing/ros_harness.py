@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,15 @@ class NodeProcess:
     """A node as a process. Its output is collected in a file."""
 
     def __init__(
-        self, name: str, log: Path, domain: int, parameters: dict[str, Any], remappings: dict[str, str]
+        self,
+        name: str,
+        log: Path,
+        domain: int,
+        parameters: dict[str, Any],
+        remappings: dict[str, str],
+        ros_arguments: Sequence[str] = (),
     ) -> None:
-        arguments = ["--ros-args"]
+        arguments = ["--ros-args", *ros_arguments]
         for key, value in parameters.items():
             arguments += ["-p", f"{key}:={_yaml(value)}"]
         for old, new in remappings.items():
@@ -229,10 +235,14 @@ class System:
         self._processes: list[NodeProcess] = []
 
     def start(
-        self, name: str, parameters: dict[str, Any] | None = None, remappings: dict[str, str] | None = None
+        self,
+        name: str,
+        parameters: dict[str, Any] | None = None,
+        remappings: dict[str, str] | None = None,
+        ros_arguments: Sequence[str] = (),
     ) -> NodeProcess:
         log = self._folder / f"{name}_{len(self._processes)}.log"
-        process = NodeProcess(name, log, self.domain, parameters or {}, remappings or {})
+        process = NodeProcess(name, log, self.domain, parameters or {}, remappings or {}, ros_arguments)
         self._processes.append(process)
         return process
 

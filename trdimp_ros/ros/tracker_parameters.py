@@ -1,0 +1,85 @@
+"""The parameters of the node `tracker`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trdimp_ros.checkpoints import BUNDLED_PRESET
+from trdimp_ros.parameters import check_parameters, parameter, parameters_of, section
+from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
+from trdimp_ros.tracking.devices import PRECISIONS
+
+
+@dataclass(frozen=True)
+class ModelParameters:
+    """Which network computes, and on what."""
+
+    weights: str = parameter(
+        "",
+        "Weights file, .safetensors or .pth.tar; empty: the bundled compact network for its preset, untrained weights "
+        "for the others.",
+        dynamic=False,
+    )
+    device: str = parameter(
+        "auto", "What the network runs on: auto (a GPU where there is one), cpu, cuda or cuda:N.", dynamic=False
+    )
+    precision: str = parameter(
+        "float32", "Precision of backbone and attention.", choices=tuple(PRECISIONS), dynamic=False
+    )
+    threads: int = parameter(
+        0,
+        "Threads of the processor that torch computes with; 0: its own choice, one per core. One less leaves a core to "
+        "camera driver and controller.",
+        0,
+        1024,
+        False,
+    )
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+
+@dataclass(frozen=True)
+class TrackerNodeParameters:
+    """Everything that can be set on the node; what is not of the tracker itself is read at configure."""
+
+    preset: str = parameter(
+        BUNDLED_PRESET, "Parameter set that the tracker.* parameters start from.", choices=tuple(PRESETS), dynamic=False
+    )
+    model: ModelParameters = section(ModelParameters)
+    autostart: bool = parameter(
+        True,
+        "Whether the node walks to active by itself, without a lifecycle manager; read at the start.",
+        dynamic=False,
+    )
+    image_transport: Literal["raw", "compressed"] = parameter(
+        "raw",
+        "Which images are taken: raw those of the topic image, compressed those of image/compressed.",
+        dynamic=False,
+    )
+    image_qos_reliability: Literal["best_effort", "reliable"] = parameter(
+        "best_effort",
+        "Reliability of the image subscription; best_effort also matches reliable cameras.",
+        dynamic=False,
+    )
+    frame_buffer: float = parameter(
+        1.0, "Seconds of images kept, so that an init for a past image can catch up.", 0.0, 10.0, False
+    )
+    max_targets: int = parameter(1, "Most targets tracked at once; more than one is not supported yet.", 1, 1, False)
+    tracker: TrackerConfig = section(TrackerConfig)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+
+def tracker_defaults(given: Mapping[str, Any]) -> TrackerNodeParameters:
+    """The parameters that hold where nothing is given: `preset`, which may be given, decides those of the tracker.
+
+    Raises:
+        ValueError: for a preset that is none.
+    """
+    kind = parameters_of(TrackerNodeParameters)["preset"].kind
+    name = kind.from_plain("preset", given.get("preset", BUNDLED_PRESET))
+    return TrackerNodeParameters(preset=name, tracker=preset(name))
