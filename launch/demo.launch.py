@@ -1,12 +1,17 @@
 """Camera (a video, an image folder or the rendered scene), tracker and follower; ends with a summary."""
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
@@ -15,6 +20,7 @@ SHARE = FindPackageShare("trdimp_ros")
 
 ARGUMENTS = {
     "source": ("scene", "scene, a video file, or a folder of images."),
+    "init": ("", "Box x,y,w,h in the first image, pixels; empty: the first true box, where the source has one."),
     "rate": ("10.0", "Images per second; 0: the source's own rate."),
     "contact_sheet": ("", "PNG file to write the results into."),
     "params_file": (
@@ -24,36 +30,49 @@ ARGUMENTS = {
     "preset": ("", "compact, trdimp, ...; empty: as in params_file."),
     "weights": ("", "Weights file; empty: the bundled network for compact, untrained weights for the others."),
     "device": ("", "auto, cpu, cuda or cuda:N; empty: auto."),
+    "rviz": ("false", "Start rviz2 with the image plane."),
 }
+TRACKER_ARGUMENTS = ("params_file", "preset", "weights", "device", "rviz")
+
+
+def number(name, text):
+    try:
+        return float(text)
+    except ValueError:
+        raise RuntimeError(f"{name} must be a number, got {text!r}") from None
+
+
+def start(context):
+    """Tracker, camera and follower; when the camera ends, so do the others."""
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    parameters = {
+        "source": value["source"],
+        "rate": number("rate", value["rate"]),
+        "contact_sheet": value["contact_sheet"],
+    }
+    if value["init"]:
+        box = [number("init", part) for part in value["init"].strip("[] ").split(",")]
+        if len(box) != 4:
+            raise RuntimeError(f"init:={value['init']}: wanted are four numbers, x,y,w,h")
+        parameters["init"] = box
+    camera = Node(
+        package="trdimp_ros", executable="camera_node", name="camera", output="screen", parameters=[parameters]
+    )
+    return [
+        # It may refuse its arguments, which must leave nothing running: it comes first.
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "tracker.launch.py"])),
+            launch_arguments={name: value[name] for name in TRACKER_ARGUMENTS}.items(),
+        ),
+        Node(package="trdimp_ros", executable="follow_node", name="follow", output="screen"),
+        camera,
+        RegisterEventHandler(OnProcessExit(target_action=camera, on_exit=[EmitEvent(event=Shutdown())])),
+    ]
 
 
 def generate_launch_description():
-    value = {name: LaunchConfiguration(name) for name in ARGUMENTS}
-    camera = Node(
-        package="trdimp_ros",
-        executable="camera_node",
-        name="camera",
-        output="screen",
-        parameters=[
-            {
-                "source": ParameterValue(value["source"], value_type=str),
-                "rate": ParameterValue(value["rate"], value_type=float),
-                "contact_sheet": ParameterValue(value["contact_sheet"], value_type=str),
-            }
-        ],
-    )
-    return LaunchDescription(
-        [
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, (default, text) in ARGUMENTS.items()
-            ),
-            IncludeLaunchDescription(
-                PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "tracker.launch.py"])),
-                launch_arguments={name: value[name] for name in ("params_file", "preset", "weights", "device")}.items(),
-            ),
-            Node(package="trdimp_ros", executable="follow_node", name="follow", output="screen"),
-            camera,
-            RegisterEventHandler(OnProcessExit(target_action=camera, on_exit=[EmitEvent(event=Shutdown())])),
-        ]
-    )
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])

@@ -10,8 +10,9 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import Marker
 
 from trdimp_ros.msg import TrackState
-from trdimp_ros.ros.image_plane import ImagePlane, pixel_of_point, plane_frame, point_of_pixel
+from trdimp_ros.ros.image_plane import ImagePlane, pixel_of_point, point_of_pixel
 from trdimp_ros.ros.messages import box_of_message
+from trdimp_ros.ros.rviz_configuration import plane_frame
 from trdimp_ros.testing.ros_harness import TINY_PARAMETERS, System
 from trdimp_ros.testing.rviz_model import RvizModel
 from trdimp_ros.testing.tiny import small_scene

@@ -19,6 +19,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, UVCoordinate
 
 from trdimp_ros.media.drawing import COLORS
+from trdimp_ros.ros.rviz_configuration import plane_frame
 from trdimp_ros.tracking import State, TrackResult
 
 METERS_PER_PIXEL = 0.001
@@ -36,15 +37,6 @@ QUEUE_DEPTH = 100
 """Depth of the topic: an update is two markers for the image and up to four for each target."""
 
 IMAGE_NAMESPACE, BOX_NAMESPACE, TEXT_NAMESPACE = "image", "box", "id"
-
-
-def plane_frame(node_name: str) -> str:
-    """The name of the plane's frame.
-
-    Args:
-        node_name: The tracker's fully qualified name, such as ``/robot/tracker``. A frame's name has no leading slash.
-    """
-    return f"{node_name.lstrip('/')}_image_plane"
 
 
 def pixel_of_point(x: float, y: float) -> tuple[float, float]:

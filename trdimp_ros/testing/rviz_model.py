@@ -24,11 +24,15 @@ Key = tuple[str, int]
 class RvizModel:
     """Keeps the markers that are shown and draws them from above.
 
+    Args:
+        background: The colour, RGB, where no marker lies.
+
     Attributes:
         markers: The markers shown, by namespace and id.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, background: tuple[int, int, int] = (0, 0, 0)) -> None:
+        self._background = background
         self.markers: dict[Key, Marker] = {}
         self._texture_units: dict[Key, list[NDArray[np.uint8]]] = {}
 
@@ -59,7 +63,7 @@ class RvizModel:
             left: The x coordinate of the picture's left edge in metres.
             top: The y coordinate of the picture's upper edge in metres.
         """
-        picture = np.zeros((height, width, 3), np.uint8)
+        picture = np.full((height, width, 3), self._background, np.uint8)
         depth = np.full((height, width), -np.inf)
         columns = left + (np.arange(width) + 0.5) / pixels_per_meter
         rows = top - (np.arange(height) + 0.5) / pixels_per_meter
@@ -69,6 +73,8 @@ class RvizModel:
                 self._draw_triangles(picture, depth, marker, self._texture_units[key], (x, y))
             elif marker.type == Marker.LINE_STRIP:
                 _draw_lines(picture, depth, marker, (x, y))
+            elif marker.type == Marker.TEXT_VIEW_FACING:
+                _draw_text(picture, marker, pixels_per_meter, (left, top))
         return picture
 
     @staticmethod
@@ -76,8 +82,6 @@ class RvizModel:
         for start in range(0, len(marker.points), 3):
             corners = marker.points[start : start + 3]
             weights = _barycentric(corners, at)
-            if weights is None:
-                continue
             inside = np.all([weight >= -1e-9 for weight in weights], axis=0)
             z = sum(weight * corner.z for weight, corner in zip(weights, corners, strict=True))
             inside &= z > depth + DEPTH_RESOLUTION
@@ -104,15 +108,23 @@ def _draw_lines(picture, depth, marker, at) -> None:  # type: ignore[no-untyped-
         distance = np.hypot(x - start.x - share * along[0], y - start.y - share * along[1])
         inside = (distance <= marker.scale.x / 2) & (start.z > depth + DEPTH_RESOLUTION)
         picture[inside] = colour
-    # Only now: lines of one marker do not hide each other.
+
+
+def _draw_text(picture, marker, pixels_per_meter, origin) -> None:  # type: ignore[no-untyped-def]
+    """Text is centred on its position; `scale.z` is the height of a line in metres."""
+    capital, font = 22, cv2.FONT_HERSHEY_SIMPLEX  # pixels of a capital at scale 1
+    scale = marker.scale.z * pixels_per_meter / capital
+    (width, height), _ = cv2.getTextSize(marker.text, font, scale, 1)
+    x = (marker.pose.position.x - origin[0]) * pixels_per_meter - width / 2
+    y = (origin[1] - marker.pose.position.y) * pixels_per_meter + height / 2
+    colour = [round(value * 255) for value in (marker.color.r, marker.color.g, marker.color.b)]
+    cv2.putText(picture, marker.text, (round(x), round(y)), font, scale, colour, 1, cv2.LINE_AA)
 
 
 def _barycentric(corners, at):  # type: ignore[no-untyped-def]
-    """Each corner's weight at every pixel; None for a triangle that does not face upwards, which rviz does not draw."""
+    """Each corner's weight at every pixel. rviz draws triangles from both sides."""
     (ax, ay), (bx, by), (cx, cy) = ((corner.x, corner.y) for corner in corners)
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    if area <= 0:
-        return None
     x, y = at
     first = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
     second = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
