@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trdimp_ros.sessions import InitRequest
-from trdimp_ros.sessions.requests import RequestBox
+from trdimp_ros.sessions.requests import MAX_ORDERS, RequestBox
 from trdimp_ros.tracking import Box
 
 BOX = Box(1, 2, 3, 4)
@@ -65,6 +65,13 @@ def test_dropping_takes_the_waiting_request_out_too():
     assert ids(box) == ["b"]
     assert box.take_orders().ids == {"a", "c"}
     assert not box.has_orders
+
+
+def test_a_flood_of_drops_is_bounded():
+    box = RequestBox(2)
+    for number in range(5000):
+        box.drop(f"nobody {number}")
+    assert len(box.take_orders().ids) == MAX_ORDERS
 
 
 def test_a_replaced_request_cannot_be_taken():

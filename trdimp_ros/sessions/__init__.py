@@ -5,7 +5,7 @@ No threads, no ROS: the node, the command line and whoever reads a bag drive the
 
 from trdimp_ros.sessions.image_buffer import BufferedImage, BufferLimits, ImageSource, ImmediateImage
 from trdimp_ros.sessions.requests import DEFAULT_LABEL, InitRequest
-from trdimp_ros.sessions.results import ImageResult, Problem, TargetResult
+from trdimp_ros.sessions.results import ImageResult, Problem, ProblemKind, TargetResult
 from trdimp_ros.sessions.session import TrackingSession
 from trdimp_ros.sessions.timing import OFFLINE, REAL_TIME, Timing
 
@@ -20,6 +20,7 @@ __all__ = [
     "ImmediateImage",
     "InitRequest",
     "Problem",
+    "ProblemKind",
     "TargetResult",
     "Timing",
     "TrackingSession",

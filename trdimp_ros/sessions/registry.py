@@ -95,6 +95,11 @@ class TargetRegistry:
         """Take all targets out."""
         self._targets.clear()
 
+    @property
+    def first_id(self) -> str:
+        """The id of the target that was started first; empty where there is none."""
+        return next(iter(self._targets), "")
+
     def get(self, target_id: str) -> SessionTarget | None:
         """The target of this id."""
         return self._targets.get(target_id)

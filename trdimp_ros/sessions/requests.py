@@ -14,6 +14,10 @@ DEFAULT_LABEL = "target"
 """The class label of a target that was started without one."""
 
 
+MAX_ORDERS = 1000
+"""So many ids that are to be forgotten are remembered until the session gets to them."""
+
+
 @dataclass(frozen=True)
 class InitRequest:
     """The wish to start or restart a target.
@@ -111,7 +115,8 @@ class RequestBox:
             Whether a request for it was waiting.
         """
         with self._lock:
-            self._forget_ids.add(target_id)
+            if len(self._forget_ids) < MAX_ORDERS:
+                self._forget_ids.add(target_id)
             return self._discard(target_id)
 
     def reset(self) -> None:

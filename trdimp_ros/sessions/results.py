@@ -38,14 +38,19 @@ class ImageResult:
         pixels: The image decoded, (H, W, 3) uint8 RGB.
         targets: The targets that were looked for in it now, in the order in which they were started.
         earlier: Those reported for the same image before: a target that catches up is reported after the others.
-        idle: Whether there is no target at all, not even one that catches up.
+        first_id: The id of the first target, the one that was started first; empty where there is none.
     """
 
     image: BufferedImage
     pixels: NDArray[np.uint8]
     targets: tuple[TargetResult, ...] = ()
     earlier: tuple[TargetResult, ...] = ()
-    idle: bool = False
+    first_id: str = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no target at all, not even one that catches up."""
+        return not self.first_id
 
     @property
     def all_targets(self) -> tuple[TargetResult, ...]:

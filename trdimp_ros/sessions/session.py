@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trdimp_ros.sessions.image_buffer import BufferedImage, BufferLimits, ImageBuffer, ImageSource, ImmediateImage
+from trdimp_ros.sessions.image_buffer import BufferedImage, BufferLimits, ImmediateImage
+from trdimp_ros.sessions.inbox import SessionInbox
 from trdimp_ros.sessions.init_image import ImageFinder
 from trdimp_ros.sessions.registry import SessionTarget, TargetRegistry
-from trdimp_ros.sessions.requests import InitRequest, Orders, RequestBox, WaitingInit
+from trdimp_ros.sessions.requests import Orders, WaitingInit
 from trdimp_ros.sessions.results import ImageResult, Problem, ProblemKind, TargetResult
 from trdimp_ros.sessions.timing import OFFLINE, CatchUpPace, RestartLimit, Timing
-from trdimp_ros.tracking import Box, MultiTracker, State, TrackerConfig, TrackResult
+from trdimp_ros.tracking import Box, MultiTracker, State, TrackResult
+from trdimp_ros.tracking.frame_pass import StageHook, no_stage
 from trdimp_ros.tracking.geometry import check_image
-
-MAX_TEXT = 128
-"""The greatest length of an id or a label."""
-
-MAX_PROBLEMS = 100
-"""So many problems are kept until somebody asks for them; then the oldest are forgotten."""
 
 Work = Callable[[], ImageResult | None]
 
 
-class TrackingSession:
+class TrackingSession(SessionInbox):
     """Follows several targets through a stream of images.
 
     Images and requests may come from any thread at any time: `offer`, `request`, `drop`, `reset` and `set_config` only
@@ -51,6 +46,7 @@ class TrackingSession:
         limits: How many images of the past are kept.
         timing: What is done for the sake of time: `OFFLINE` or `REAL_TIME`.
         clock: The monotonic clock, seconds.
+        stage: Called when the newest image is decoded, as the tracker's own hook is called after its stages.
     """
 
     def __init__(
@@ -59,100 +55,19 @@ class TrackingSession:
         limits: BufferLimits | None = None,
         timing: Timing = OFFLINE,
         clock: Callable[[], float] = time.monotonic,
+        stage: StageHook = no_stage,
     ) -> None:
+        super().__init__(tracker.config, tracker.max_targets, limits, clock)
         self._tracker = tracker
-        self._config = tracker.config
         self._timing = timing
-        self._clock = clock
-        self._images = ImageBuffer(limits, clock)
+        self._stage = stage
         self._finder = ImageFinder(self._images, timing.image_patience, clock)
-        self._requests = RequestBox(tracker.max_targets, clock)
         self._restarts = RestartLimit(timing.restart_share, clock)
         self._registry = TargetRegistry(tracker.max_targets)
-        self._problems: deque[Problem] = deque(maxlen=MAX_PROBLEMS)
         self._unlearned: list[SessionTarget] = []
         self._taken = -1  # the number of the newest image that was looked at
         self._image_was_last = False
         self._reported: tuple[int, dict[str, TargetResult]] = (-1, {})
-        self._targets: tuple[TargetResult, ...] = ()  # replaced as a whole, so that any thread can read it
-
-    # From any thread
-
-    @property
-    def images_arrived(self) -> int:
-        """The number of images offered."""
-        return self._images.arrived
-
-    @property
-    def images_dropped(self) -> int:
-        """The number of images that were not looked at because a newer one came."""
-        return self._images.dropped
-
-    @property
-    def targets(self) -> tuple[TargetResult, ...]:
-        """What was last seen of every target, in the order in which they were started."""
-        return self._targets
-
-    def offer(self, image: ImageSource) -> bool:
-        """Take note of the newest image; it takes the place of one that was not looked at yet.
-
-        Returns:
-            False when its stamp lies before the last one's; the images before it are then forgotten. True otherwise.
-        """
-        return self._images.put(image)
-
-    def request(self, request: InitRequest) -> None:
-        """Take note that a target shall be started; the newest request for an id counts.
-
-        What cannot be done is told by `take_problems` once its turn has come.
-        """
-        for name, text in (("id", request.id), ("label", request.label)):
-            if len(text) > MAX_TEXT:
-                reason = f"the {name} has {len(text)} characters, more than {MAX_TEXT}: {text[:20]!r}..."
-                self._problems.append(Problem(ProblemKind.INIT, reason))
-                return
-        restart = any(target.id == request.id for target in self._targets)
-        self._requests.put(request, restart)
-
-    def drop(self, target_id: str) -> bool:
-        """Forget one target, and what waits for its id.
-
-        Returns:
-            Whether there was such a target or a request for it.
-        """
-        waited = self._requests.drop(target_id)
-        known = any(target.id == target_id for target in self._targets)
-        self._targets = tuple(target for target in self._targets if target.id != target_id)
-        return waited or known
-
-    def reset(self) -> None:
-        """Forget all targets and requests. Nothing that `step` returns from now on speaks of them."""
-        self._requests.reset()
-        self._targets = ()
-
-    def forget_images(self) -> None:
-        """Forget the images; the targets stay."""
-        self._images.clear()
-
-    def set_config(self, config: TrackerConfig) -> None:
-        """Change the tracker's parameters from the next image on.
-
-        Raises:
-            ValueError: when a field differs that cannot change in a running tracker.
-        """
-        fixed = self._config.fixed_differences(config)
-        if fixed:
-            raise ValueError(f"{', '.join(fixed)} cannot change in a running tracker; build a new one")
-        self._config = config
-
-    def take_problems(self) -> list[Problem]:
-        """What was refused since the last call."""
-        problems = []
-        while self._problems:
-            problems.append(self._problems.popleft())
-        return problems
-
-    # From the one thread that does the work
 
     @property
     def has_work(self) -> bool:
@@ -218,7 +133,7 @@ class TrackingSession:
             if result is not None and result.image.number == newest.number:
                 targets |= {target.id: target for target in result.all_targets}
         found = tuple(targets[target.id] for target in self._registry if target.id in targets)
-        return ImageResult(newest, pixels, found, idle=not self._registry)
+        return ImageResult(newest, pixels, found, first_id=self._registry.first_id)
 
     def score_map(self, target_id: str) -> NDArray[np.float32] | None:
         """The score map (rows, columns) of the image that a target was looked for in last; None where there is none."""
@@ -235,6 +150,7 @@ class TrackingSession:
         pixels = self._decode(image)
         if pixels is None:
             return None
+        self._stage("decode")
         due = [target for target in self._registry if self._is_due(target, image)]
         targets = self._locate(due, image, pixels)
         for target in due:
@@ -273,7 +189,7 @@ class TrackingSession:
         earlier = {name: one for name, one in reported.items() if name in self._registry and number == image.number}
         if image.number >= number:
             self._reported = image.number, earlier | {target.id: target for target in targets}
-        return ImageResult(image, pixels, targets, tuple(earlier.values()), idle=not self._registry)
+        return ImageResult(image, pixels, targets, tuple(earlier.values()), self._registry.first_id)
 
     def _decode(self, image: BufferedImage) -> NDArray[np.uint8] | None:
         try:
@@ -329,7 +245,8 @@ class TrackingSession:
         except ValueError:
             raise
         except Exception:
-            self._forget([key])
+            if key not in self._tracker.names:  # the old target under this key is gone
+                self._forget([key])
             raise
         self._restarts.started(target_id, self._clock() - begun)
 
