@@ -22,7 +22,7 @@ STAMP := $(VENV)/.ready
 # colcon's results, with the messages and the executables; the Python code in them is linked to this checkout.
 ROS := .ros
 ROS_STAMP := $(ROS)/.ready
-ROS_SOURCES := CMakeLists.txt package.xml $(wildcard msg/*.msg) $(wildcard launch/*) $(wildcard config/*)
+ROS_SOURCES := CMakeLists.txt package.xml $(wildcard msg/*.msg) $(wildcard srv/*.srv) $(wildcard launch/*) $(wildcard config/*)
 IN_ROS := source scripts/ros_environment.sh $(VENV) $(ROS) &&
 
 .DEFAULT_GOAL := help

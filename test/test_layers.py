@@ -14,13 +14,13 @@ LAYERS = {
     "parameters": set(),
     "models": set(),
     "checkpoints": {"models"},
-    "training": {"parameters", "models", "tracking", "media", "evaluation"},
+    "training": {"parameters", "models", "tracking", "sessions", "media", "evaluation"},
     "tracking": {"parameters", "models"},
     "sessions": {"tracking"},
     "media": {"sessions", "tracking"},
     "evaluation": {"sessions", "tracking", "media"},
-    "cli": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "training"},
-    "ros": {"parameters", "models", "checkpoints", "tracking", "media", "evaluation", "msg"},
+    "cli": {"parameters", "models", "checkpoints", "tracking", "sessions", "media", "evaluation", "training"},
+    "ros": {"parameters", "models", "checkpoints", "tracking", "sessions", "media", "evaluation", "msg", "srv"},
     # Helpers for tests and benchmarks; imported by nothing in the package.
     "testing": {"models", "checkpoints", "tracking", "sessions", "media", "evaluation", "ros", "msg"},
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 
 from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS
@@ -124,7 +126,7 @@ def test_an_unknown_device_fails_configure(system: System):
         ({"tracker.learning_rate": 1}, "write 1.0, not 1"),
         ({"preset": "fast"}, "trdimp_vot"),
         ({"tracker.image_sample_size": 97}, "multiple of 16"),
-        ({"max_targets": 3}, "max_targets"),
+        ({"max_targets": 33}, "max_targets"),
     ],
 )
 def test_a_bad_start_up_parameter_ends_the_node_with_a_reason(system: System, parameters, message):
@@ -157,6 +159,36 @@ def test_sigint_does_not_wait_for_a_long_initialisation(system: System):
     client.spin_until(lambda: "init: x=" in process.output)
     assert process.interrupt(timeout=3.0) == 0
     assert "Traceback" not in process.output
+
+
+def test_a_second_sigint_does_not_cut_off_the_end(system: System):
+    process = system.start("tracker", {"model.weights": "''"})  # busy for seconds with an initialisation
+    client = system.client
+    client.spin_until(lambda: "active" in process.output)
+    client.spin_until(client.inits.get_subscription_count)
+    client.spin_until(client.images.get_subscription_count)
+    client.spin_for(0.3)
+    message = client.send_image(FRAMES[0])
+    client.send_init(BOXES[0], message.header)
+    client.spin_until(lambda: "init: x=" in process.output)
+    for _ in range(4):
+        process.process.send_signal(signal.SIGINT)
+        client.spin_for(0.1)
+    assert process.process.wait(10) == 0
+    assert "Traceback" not in process.output
+
+
+def test_a_failed_configure_shows_in_the_diagnostics(system: System, tmp_path):
+    statuses = []
+    system.client.create_subscription(
+        DiagnosticArray, "/diagnostics", lambda message: statuses.append(message.status[0]), 10
+    )
+    system.start_tracker(active=False, model__weights=tmp_path / "nowhere.safetensors")
+    system.client.spin_until(lambda: statuses and statuses[-1].level == DiagnosticStatus.ERROR)
+    assert "nowhere.safetensors" in statuses[-1].message
+    assert system.client.set_parameters(model__weights=str(system._weights)) == (True, "")
+    assert system.client.change_state(Transition.TRANSITION_CONFIGURE)
+    system.client.spin_until(lambda: statuses[-1].level == DiagnosticStatus.OK)
 
 
 def test_select_without_display_says_so(system: System):

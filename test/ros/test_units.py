@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 import trdimp_ros
 from trdimp_ros.ros.clicks import MAX_PAUSE, TwoCorners
 from trdimp_ros.ros.follow_control import FollowGains, follow
-from trdimp_ros.ros.frame_queue import Frame, FrameQueue
 from trdimp_ros.ros.image_plane import pixel_of_point, point_of_pixel
+from trdimp_ros.ros.limited_log import LimitedLog
 from trdimp_ros.ros.messages import box_message, box_of_message, duration_message, nanoseconds
 from trdimp_ros.ros.statistics import Statistics
 from trdimp_ros.tracking import Box
@@ -73,13 +72,51 @@ def test_versions_agree():
     assert package[1] == trdimp_ros.__version__
 
 
-def test_two_corners_in_any_order_are_a_box():
-    corners = TwoCorners()
-    assert corners.click(50, 20, 1.0) is None
-    assert corners.click(10, 60, 2.0) == Box(10, 20, 40, 40)
-    assert corners.click(0, 0, 3.0) is None
-    assert corners.click(5, 5, 3.0 + MAX_PAUSE + 1) is None, "the first click was forgotten"
-    assert corners.click(9, 9, 3.0 + MAX_PAUSE + 2) == Box(5, 5, 4, 4)
+class TestClicks:
+    def test_two_corners_in_any_order_are_a_box(self):
+        now = [0.0]
+        corners = TwoCorners(lambda: now[0])
+        assert corners.click(50, 20) is None
+        now[0] = 1.0
+        assert corners.click(10, 60) == Box(10, 20, 40, 40)
+        assert corners.click(0, 0) is None
+        now[0] += MAX_PAUSE + 1
+        assert corners.click(5, 5) is None, "the first click was forgotten"
+        now[0] += 1
+        assert corners.click(9, 9) == Box(5, 5, 4, 4)
+
+
+class TestLimitedLog:
+    def test_a_kind_is_said_once_and_not_every_kind(self):
+        lines = []
+        log = LimitedLog(lines.append, kinds=3)
+        for number in range(1500):
+            log.once(f"bad encoding {number}")
+            log.once("bad encoding 0")
+        assert len(lines) == 4
+        assert "/diagnostics only" in lines[-1]
+
+    def test_a_flood_is_thinned_out_and_says_so(self):
+        lines, now = [], [0.0]
+        log = LimitedLog(lines.append, burst=5, clock=lambda: now[0])
+        for _ in range(1000):
+            log.now_and_then("refused")
+        assert lines == ["refused"] * 5
+        now[0] = 2.0
+        log.now_and_then("refused")
+        assert lines[-1] == "refused (995 more in the meantime)"
+
+    def test_what_a_terminal_would_act_upon_is_escaped(self):
+        lines = []
+        LimitedLog(lines.append).now_and_then("init refused (\x1b[2Jcup\nERROR): no")
+        assert lines == [r"init refused (\x1b[2Jcup\nERROR): no"]
+
+    def test_no_line_is_of_any_length(self):
+        lines = []
+        log = LimitedLog(lines.append)
+        log.once("x" * 10**6)
+        log.now_and_then("y" * 10**6)
+        assert all(len(line) < 500 for line in lines)
 
 
 class TestFollowControl:
@@ -107,54 +144,6 @@ class TestFollowControl:
             FollowGains(max_turn=-1.0)
         with pytest.raises(ValueError, match="target_height"):
             FollowGains(target_height=0.0)
-
-
-class TestFrameQueue:
-    @staticmethod
-    def image(seconds: int) -> Image:
-        message = Image()
-        message.header.stamp.sec = seconds
-        return message
-
-    def test_the_newest_frame_wins_and_drops_are_counted(self):
-        queue = FrameQueue(10.0)
-        for second in range(1, 5):
-            queue.put(self.image(second), second * 10**9)
-        frame = queue.take()
-        assert isinstance(frame, Frame)
-        assert frame.stamp == 4 * 10**9
-        assert (queue.arrived, queue.dropped) == (4, 3)
-
-    def test_jobs_come_first_and_in_order(self):
-        queue, done = FrameQueue(1.0), []
-        queue.put(self.image(1), 1)
-        for number in (1, 2):
-            queue.put_job(lambda number=number: done.append(number))
-        for _ in range(2):
-            queue.take()()
-        assert done == [1, 2]
-        assert isinstance(queue.take(), Frame)
-
-    def test_past_frames_are_kept_for_their_time(self):
-        queue = FrameQueue(2.5)
-        for second in range(1, 8):
-            queue.put(self.image(second), second * 10**9)
-        assert [frame.stamp // 10**9 for frame in queue.past(6 * 10**9)] == [6, 7]
-        assert queue.past(3 * 10**9) == []
-        assert queue.past(5_500_000_000) == []
-        assert [frame.stamp // 10**9 for frame in queue.past(0)] == [7]
-
-    def test_a_backward_jump_forgets_the_past(self):
-        queue = FrameQueue(10.0)
-        assert queue.put(self.image(5), 1)
-        assert not queue.put(self.image(3), 2)
-        assert queue.past(5 * 10**9) == []
-        assert queue.put(self.image(4), 3)
-
-    def test_closing_ends_the_wait(self):
-        queue = FrameQueue(1.0)
-        queue.close()
-        assert queue.take() is None
 
 
 def test_latency_percentiles():

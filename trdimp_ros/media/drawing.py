@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,9 @@ COLORS = {
     State.NOT_FOUND: (255, 60, 60),
 }
 """RGB; a found target is green, a doubtful one amber, a lost one red."""
+
+MAX_LABEL = 32
+"""Characters of a target's id that are drawn."""
 
 SEARCH_AREA_COLOR = (110, 160, 255)
 TRUTH_COLOR = (255, 255, 255)
@@ -42,6 +46,30 @@ def draw_result(frame: Frame, result: TrackResult, truth: Box | None = None, lab
     _rectangle(canvas, result.box, color, 2 * unit if result.found else 1)
     text = f"{label} {result.state.name.lower()} {result.confidence:.2f}".strip()
     _text(canvas, text, (6 * unit, 18 * unit), 0.5 * unit, color)
+    return canvas
+
+
+def draw_results(frame: Frame, results: Sequence[tuple[str, TrackResult]], caption: str = "") -> Frame:
+    """A copy of the frame with several targets, each with its search area, box, id, state and confidence at the box.
+
+    Args:
+        frame: The image (H, W, 3) uint8 RGB.
+        results: The id and the result of every target.
+        caption: Written into the upper left corner.
+    """
+    canvas = np.ascontiguousarray(frame).copy()
+    unit = max(1, round(min(frame.shape[:2]) / 360))
+    for name, result in results:
+        color = COLORS[result.state]
+        _rectangle(canvas, result.search_area, SEARCH_AREA_COLOR, 1)
+        _rectangle(canvas, result.box, color, 2 * unit if result.found else 1)
+        left = np.clip(result.box.x, 0, frame.shape[1] - 1)
+        top = np.clip(result.box.y - 4 * unit, 12 * unit, frame.shape[0] - 1)
+        if np.isfinite([left, top]).all():
+            text = f"{name[:MAX_LABEL]} {result.state.name.lower()} {result.confidence:.2f}"
+            _text(canvas, text, (round(left), round(top)), 0.4 * unit, color)
+    if caption:
+        _text(canvas, caption, (6 * unit, 18 * unit), 0.5 * unit, TRUTH_COLOR)
     return canvas
 
 

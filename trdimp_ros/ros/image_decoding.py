@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import array
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+
+from trdimp_ros.ros.messages import nanoseconds
 
 Pixels = NDArray[np.uint8]
 
@@ -82,6 +85,39 @@ def decode_compressed(message: CompressedImage) -> Pixels:
     if image is None:
         raise ValueError(f"cannot decode a compressed image of format {message.format!r} and {data.size} bytes")
     return np.asarray(image, np.uint8)[..., ::-1]
+
+
+@dataclass(frozen=True)
+class MessageImage:
+    """An image message as a session takes it: decoded when it is needed.
+
+    Attributes:
+        message: The image.
+        arrival: The time of its arrival, nanoseconds of the node's clock.
+    """
+
+    message: Image | CompressedImage
+    arrival: int
+
+    @property
+    def header(self) -> Header:
+        """The message's header."""
+        return self.message.header
+
+    @property
+    def stamp(self) -> int:
+        """The message's stamp, nanoseconds; 0: none."""
+        return nanoseconds(self.message.header.stamp)
+
+    @property
+    def size_in_bytes(self) -> int:
+        """The memory of the message's data."""
+        return len(self.message.data)
+
+    def decode(self) -> Pixels:
+        """The image as (H, W, 3) uint8 RGB; see `decode_image` and `decode_compressed`."""
+        message = self.message
+        return decode_compressed(message) if isinstance(message, CompressedImage) else decode_image(message)
 
 
 def encode_image(pixels: NDArray[np.uint8] | NDArray[np.float32], encoding: str, header: Header) -> Image:

@@ -8,9 +8,8 @@ from std_msgs.msg import Header
 from vision_msgs.msg import BoundingBox2D, Detection2D, ObjectHypothesisWithPose
 
 from trdimp_ros.msg import TrackState
-from trdimp_ros.tracking import Box, State, TrackResult
-
-DEFAULT_CLASS = "target"
+from trdimp_ros.sessions import DEFAULT_LABEL, TargetResult
+from trdimp_ros.tracking import Box, State
 
 STATE_NUMBERS = {
     State.NORMAL: TrackState.NORMAL,
@@ -43,29 +42,28 @@ def box_message(box: Box) -> BoundingBox2D:
 def class_label(detection: Detection2D) -> str:
     """The label of the detection's first hypothesis, or ``target``."""
     label = detection.results[0].hypothesis.class_id if detection.results else ""
-    return label or DEFAULT_CLASS
+    return label or DEFAULT_LABEL
 
 
-def detection_message(header: Header, target_id: str, label: str, result: TrackResult) -> Detection2D:
-    """The box as a detection, with the confidence clamped to 0..1."""
+def detection_message(header: Header, target: TargetResult) -> Detection2D:
+    """A target's box as a detection, with the confidence clamped to 0..1."""
     hypothesis = ObjectHypothesisWithPose()
-    hypothesis.hypothesis.class_id = label
-    hypothesis.hypothesis.score = min(max(result.confidence, 0.0), 1.0)
-    return Detection2D(header=header, results=[hypothesis], bbox=box_message(result.box), id=target_id)
+    hypothesis.hypothesis.class_id = target.label
+    hypothesis.hypothesis.score = min(max(target.track.confidence, 0.0), 1.0)
+    return Detection2D(header=header, results=[hypothesis], bbox=box_message(target.track.box), id=target.id)
 
 
-def state_message(
-    header: Header, target_id: str, result: TrackResult, frames_since_found: int, latency_seconds: float
-) -> TrackState:
+def state_message(header: Header, target: TargetResult, latency_seconds: float) -> TrackState:
     """The complete state of one target in one image."""
+    track = target.track
     return TrackState(
         header=header,
-        target_id=target_id,
-        state=STATE_NUMBERS[result.state],
-        distractor=result.distractor,
-        confidence=float(result.confidence),
-        bbox=box_message(result.box),
-        frames_since_found=frames_since_found,
+        target_id=target.id,
+        state=STATE_NUMBERS[track.state],
+        distractor=track.distractor,
+        confidence=float(track.confidence),
+        bbox=box_message(track.box),
+        frames_since_found=target.frames_since_found,
         latency=duration_message(latency_seconds),
     )
 

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import TypeVar
 
 import rclpy
@@ -20,6 +21,16 @@ NodeType = TypeVar("NodeType", bound=Node)
 
 WAKE_UP_SECONDS = 0.2
 """Python sees a signal only between two waits, so no wait may be longer."""
+
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _stop_once(number: int, frame: FrameType | None) -> None:
+    """Signal handler: the first signal ends the node, later ones must not cut off what it does at the end."""
+    for stop in STOP_SIGNALS:
+        signal.signal(stop, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _ignore(node: Node) -> None:
@@ -79,8 +90,8 @@ def run_node(
     except (RuntimeError, ValueError) as error:  # rcl's errors about arguments and files are RuntimeErrors
         print(f"cannot start: {_argument_error(error)}", file=sys.stderr)
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop_once)
     node: NodeType | None = None
     try:
         node = make()

@@ -1,4 +1,4 @@
-"""What the node measures of itself, and the diagnostics message made from it."""
+"""What the node measures of itself."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ import time
 from collections import deque
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 WINDOW = 500
 """Number of latest latencies that the percentiles are taken over."""
+
+RATE_WINDOW = 30
+"""Number of latest images that the rate drawn into the debug image is taken over."""
 
 SMOOTHING = 0.1
 """Weight of a new stage time in its running mean."""
 
 
 class Statistics:
-    """Counters and latencies; written by the tracking thread, read by the timer of the diagnostics."""
+    """Counters and latencies; written by the tracking thread, read by the timer of the diagnostics.
+
+    Attributes:
+        processed: The number of images that the session looked at.
+        bad_images: The number of images that could not be decoded.
+        refused_inits: The number of requests that could not be met.
+        last_problem: The last refusal.
+        error: The last failure of the tracker; empty since a target is tracked again.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,6 +35,8 @@ class Statistics:
         self._stages: dict[str, float] = {}
         self._stage_start = 0.0
         self._last_report = (time.monotonic(), 0, 0)
+        self._last_image = -1
+        self._recent: deque[float] = deque(maxlen=RATE_WINDOW)
         self.processed = 0
         self.bad_images = 0
         self.refused_inits = 0
@@ -32,7 +44,7 @@ class Statistics:
         self.error = ""
 
     def frame_started(self) -> None:
-        """The tracker begins a frame."""
+        """The session begins a piece of work."""
         self._stage_start = time.perf_counter()
 
     def stage_done(self, name: str) -> None:
@@ -47,10 +59,23 @@ class Statistics:
             mean = self._stages.get(name, milliseconds)
             self._stages[name] = mean + SMOOTHING * (milliseconds - mean)
 
+    def image_done(self, number: int) -> bool:
+        """The image of this number was looked at; returns whether it is a new one, which is counted."""
+        if number <= self._last_image:
+            return False
+        self._last_image = number
+        self._recent.append(time.monotonic())
+        self.processed += 1
+        return True
+
+    def rate_out(self) -> float:
+        """Images per second over the last ones; 0 before the second."""
+        times = list(self._recent)
+        return (len(times) - 1) / max(times[-1] - times[0], 1e-3) if len(times) > 1 else 0.0
+
     def published(self, latency: float) -> None:
         """A result went out this many seconds after its image's stamp."""
         with self._lock:
-            self.processed += 1
             self._latencies.append(latency)
 
     def latency_percentiles(self) -> tuple[float, float]:
@@ -72,33 +97,3 @@ class Statistics:
         """Running mean of every stage in milliseconds."""
         with self._lock:
             return dict(self._stages)
-
-
-def diagnostic_status(
-    name: str, hardware: str, statistics: Statistics, state: str, arrived: int, dropped: int
-) -> DiagnosticStatus:
-    """The node's health: ERROR after a failure of the tracker, WARN when the target is lost, else OK."""
-    rate_in, rate_out = statistics.rates(arrived)
-    median, high = statistics.latency_percentiles()
-    values = {
-        "state": state,
-        "images in per second": f"{rate_in:.1f}",
-        "images out per second": f"{rate_out:.1f}",
-        "images received": str(arrived),
-        "images processed": str(statistics.processed),
-        "images dropped": str(dropped),
-        "images refused": str(statistics.bad_images),
-        "inits refused": str(statistics.refused_inits),
-        "last problem": statistics.last_problem,
-        "latency p50 ms": f"{median:.1f}",
-        "latency p99 ms": f"{high:.1f}",
-        **{f"stage {stage} ms": f"{milliseconds:.2f}" for stage, milliseconds in statistics.stages().items()},
-    }
-    if statistics.error:
-        level, message = DiagnosticStatus.ERROR, statistics.error
-    elif state == "not_found":
-        level, message = DiagnosticStatus.WARN, "the target is lost"
-    else:
-        level, message = DiagnosticStatus.OK, state
-    pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)

@@ -65,9 +65,21 @@ class TrackerNodeParameters:
         dynamic=False,
     )
     frame_buffer: float = parameter(
-        1.0, "Seconds of images kept, so that an init for a past image can catch up.", 0.0, 10.0, False
+        1.0,
+        "Seconds for which every image is kept, so that an init for a past image can catch up; of the 10 seconds "
+        "before them five images a second are kept, for boxes that people draw. At most 512 MiB; 0: only the newest.",
+        0.0,
+        60.0,
+        False,
     )
-    max_targets: int = parameter(1, "Most targets tracked at once; more than one is not supported yet.", 1, 1, False)
+    max_targets: int = parameter(
+        1,
+        "Most targets tracked at once; memory for them is taken on the device at configure. With 1, an init takes the "
+        "place of the target that there is, whatever its id.",
+        1,
+        32,
+        False,
+    )
     tracker: TrackerConfig = section(TrackerConfig)
 
     def __post_init__(self) -> None:
