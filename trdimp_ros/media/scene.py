@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trdimp_ros.media.scene_parts import coverage, texture
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.tracking import Box
 
@@ -59,7 +60,7 @@ class RenderedScene:
         self._background = _background(random, width, height)
         pillar_width = round(PILLAR[1] * width)
         self._pillar_left = round(PILLAR[0] * width - pillar_width / 2)
-        self._pillar = _texture(random, height, pillar_width, coarse=24) // 3 + np.array([70, 60, 50], np.uint8)
+        self._pillar = texture(random, height, pillar_width, coarse=24) // 3 + np.array([70, 60, 50], np.uint8)
 
     def __len__(self) -> int:
         return int(KEYFRAMES[-1, 0]) + 1
@@ -93,7 +94,7 @@ class RenderedScene:
         )
         size = (self.width, self.height)
         target = cv2.warpAffine(self._target, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        alpha = _coverage(box.y, box.y + box.h, self.height)[:, None] * _coverage(box.x, box.x + box.w, self.width)
+        alpha = coverage(box.y, box.y + box.h, self.height)[:, None] * coverage(box.x, box.x + box.w, self.width)
         image = self._background * (1 - alpha[..., None]) + target * alpha[..., None]
         left = self._pillar_left
         image[:, left : left + self._pillar.shape[1]] = self._pillar
@@ -104,12 +105,6 @@ class RenderedScene:
 
 def _overlap(start: float, end: float, low: float, high: float) -> float:
     return max(min(end, high) - max(start, low), 0.0)
-
-
-def _coverage(start: float, end: float, length: int) -> NDArray[np.float64]:
-    """Share of each of a line's pixels that lies between start and end."""
-    pixels = np.arange(length)
-    return np.clip(np.minimum(pixels + 1, end) - np.maximum(pixels, start), 0.0, 1.0)
 
 
 def _smooth_interpolation(at: float, knots: NDArray[np.float64], values: NDArray[np.float64]) -> float:
@@ -126,19 +121,9 @@ def _smooth_interpolation(at: float, knots: NDArray[np.float64], values: NDArray
     )
 
 
-def _texture(random: np.random.Generator, height: int, width: int, coarse: int) -> Frame:
-    """Coloured noise of several sizes."""
-    total = np.zeros((height, width, 3))
-    for octave, weight in ((coarse, 0.6), (max(coarse // 3, 2), 0.3), (2, 0.1)):
-        rows, columns = max(height // octave, 2), max(width // octave, 2)
-        noise = random.uniform(0, 255, (rows, columns, 3)).astype(np.float32)
-        total += weight * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(total, 0, 255).astype(np.uint8)
-
-
 def _background(random: np.random.Generator, width: int, height: int) -> NDArray[np.float64]:
     """Muted noise with some boxes in it, as clutter."""
-    canvas = _texture(random, height, width, coarse=60) // 2 + 50
+    canvas = texture(random, height, width, coarse=60) // 2 + 50
     for _ in range(14):
         x, y = int(random.integers(0, width)), int(random.integers(0, height))
         w, h = int(random.integers(20, 90)), int(random.integers(20, 90))
@@ -149,7 +134,7 @@ def _background(random: np.random.Generator, width: int, height: int) -> NDArray
 
 def _target_texture(random: np.random.Generator, height: int, width: int) -> Frame:
     """A sign with strong colours: border, disc and stripes over fine noise."""
-    patch = _texture(random, height, width, coarse=8) // 3
+    patch = texture(random, height, width, coarse=8) // 3
     patch += np.array([150, 60, 20], np.uint8)
     cv2.rectangle(patch, (0, 0), (width - 1, height - 1), (250, 240, 80), max(2, height // 16))
     cv2.circle(patch, (width // 3, height // 2), height // 4, (30, 60, 220), -1, cv2.LINE_AA)
