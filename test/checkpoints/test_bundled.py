@@ -9,7 +9,7 @@ import torch
 from trdimp_ros.checkpoints import BUNDLED_PRESET, bundled_network, default_network, load_network
 from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS, save_network
 from trdimp_ros.media.scene import RenderedScene
-from trdimp_ros.models.compact import COMPACT_NETWORK
+from trdimp_ros.models.compact import FIRST_COMPACT_NETWORK
 from trdimp_ros.tracking import State, Tracker, preset
 from trdimp_ros.tracking.geometry import intersection_over_union
 
@@ -17,7 +17,7 @@ from trdimp_ros.tracking.geometry import intersection_over_union
 def test_they_are_small_and_say_what_they_are():
     network, info = bundled_network()
     assert BUNDLED_WEIGHTS.stat().st_size <= 16e6
-    assert network.config == COMPACT_NETWORK
+    assert network.config == FIRST_COMPACT_NETWORK
     assert (info.preset, info.trained) == (BUNDLED_PRESET, True)
     assert info.source
     assert len(info.sha256) == len(info.source_sha256) == 64

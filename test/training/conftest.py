@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trdimp_ros.testing.toy_images import write_toy_images
+from trdimp_ros.testing.toy_images import write_toy_boxes, write_toy_images
 from trdimp_ros.training.image_bank import ImageBank, load_image_bank
 
 
@@ -17,4 +17,15 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def toy_bank(toy_folder: Path) -> ImageBank:
-    return load_image_bank(toy_folder, "train")
+    return load_image_bank([toy_folder], "train")
+
+
+@pytest.fixture(scope="session")
+def boxed_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = write_toy_boxes(tmp_path_factory.mktemp("boxed") / "data")
+    return [folder / "static", folder / "video"]
+
+
+@pytest.fixture(scope="session")
+def boxed_bank(toy_folder: Path, boxed_folders: list[Path]) -> ImageBank:
+    return load_image_bank([toy_folder, *boxed_folders], "train")

@@ -10,6 +10,7 @@ import torch
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
 from trdimp_ros.testing.golden_set import skip_in_small_set
+from trdimp_ros.training.forward_pass import TrainingPass, one_turn
 from trdimp_ros.training.losses import hinge_loss, kl_regression_loss, weighted_losses
 
 FROZEN = ("conv1", "bn1", "layer1", "layer2")
@@ -36,18 +37,17 @@ def test_golden_training_pass(golden, mode):
     skip_in_small_set(golden, "train/images")
     network = copy.deepcopy(golden.network).train(mode == "train")
     keep_early_statistics(network)
-    images = network.backbone.normalize(golden["train/images"].flatten(0, 1).permute(0, 3, 1, 2).float())
-    images = images.view(4, 2, *images.shape[1:])
+    images = golden["train/images"].permute(0, 1, 4, 2, 3).float()
     boxes, sample = golden["train/boxes"], tuple(images.shape[-2:])
     cells = (sample[0] // 16, sample[1] // 16)
-    masks = gaussian_label(boxes[:2].flatten(0, 1), cells, sample, 4).view(2, 2, *cells)
-    golden.check("train/train_label", masks)
+    masks = gaussian_label(boxes.flatten(0, 1), cells, sample, 4).view(4, 2, *cells)
+    golden.check("train/train_label", masks[:2])
     labels = gaussian_label(boxes[2:].flatten(0, 1), cells, sample, 4, LABEL_SIGMA, end_pad=True)
     labels = labels.view(2, 2, *labels.shape[1:])
     golden.check("train/test_label", labels)
 
     with torch.enable_grad():
-        output = network(images[:2], boxes[:2], masks, images[2:], golden["train/proposals"], iterations=5)
+        output = TrainingPass(network)(images, boxes, masks, golden["train/proposals"], one_turn(2, 2))
         losses = weighted_losses(output, labels, golden["train/proposal_density"], golden["train/gt_density"])
         losses["total"].backward()
     golden.check(f"train/{mode}/scores", torch.stack(output.scores))

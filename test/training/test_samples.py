@@ -9,6 +9,7 @@ import torch
 
 from trdimp_ros.training.clips import synthetic_clip
 from trdimp_ros.training.config import CompositionConfig
+from trdimp_ros.training.image_files import CROP_SCALE, SCENE_SIDE
 from trdimp_ros.training.pictures import sample_grid
 from trdimp_ros.training.samples import draw_samples
 
@@ -41,7 +42,7 @@ def test_the_same_seed_gives_the_same_batch(toy_bank):
 
 def test_boxes_are_where_the_target_is_drawn(toy_bank):
     """On black backgrounds whatever is not black is the target."""
-    black = replace(toy_bank, scenes=torch.zeros_like(toy_bank.scenes))
+    black = replace(toy_bank, backgrounds=torch.zeros_like(toy_bank.backgrounds))
     bright = replace(black, objects=torch.cat([toy_bank.objects[:, :3] // 2 + 127, toy_bank.objects[:, 3:]], dim=1))
     samples = draw(bright, PLAIN)
     checked = 0
@@ -64,6 +65,46 @@ def test_boxes_of_real_frames_follow_the_mask(toy_bank):
         red, green, blue = image[:, y - 2 : y + 3, x - 2 : x + 3].mean(dim=(1, 2)).tolist()
         assert red > 150
         assert max(green, blue) < 90
+
+
+def test_boxes_of_turned_and_stretched_views_follow_the_target(toy_bank):
+    """A disc's picture is an ellipse then, whose box is known from its pixels."""
+    radius = SCENE_SIDE / CROP_SCALE / 2
+    place = torch.arange(SCENE_SIDE) + 0.5 - SCENE_SIDE / 2
+    disc = ((place[:, None].square() + place.square()).sqrt() < radius).to(torch.uint8)
+    frames = (disc * torch.tensor([255, 0, 0])[:, None, None]).to(torch.uint8).expand(len(toy_bank.frames), -1, -1, -1)
+    boxes = torch.tensor([SCENE_SIDE / 2 - radius, SCENE_SIDE / 2 - radius, 2 * radius, 2 * radius])
+    bank = replace(toy_bank, frames=frames, frame_boxes=boxes.expand(len(frames), 4))
+    samples = draw(bank, replace(PLAIN, real_share=1.0, real_change=2.0, rotation=1.0), batch=12)
+    checked = 0
+    for image, box in zip(samples.images.flatten(0, 1), samples.boxes.flatten(0, 1), strict=True):
+        disc = image[0] > 127
+        columns, rows = torch.nonzero(disc.any(dim=0))[:, 0], torch.nonzero(disc.any(dim=1))[:, 0]
+        seen = torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
+        wanted = torch.cat([box[:2], box[:2] + box[2:]])
+        if wanted.min() > 1 and wanted.max() < 127:
+            assert (seen - wanted).abs().max() < 1.5
+            checked += 1
+    assert checked > 30
+
+
+def test_an_absent_real_target_is_replaced_by_another_scene(boxed_bank):
+    config = replace(PLAIN, real_share=1.0, absent_share=1.0)
+    samples = draw(boxed_bank, config, batch=20)
+    absent = ~samples.present[3:]
+    assert samples.present[:3].all()
+    assert absent.any()
+    for image, box in zip(samples.images[3:][absent], samples.boxes[3:][absent], strict=True):
+        # Every toy scene has a target of another colour.
+        x, y = (box[:2] + box[2:] / 2).round().long().clamp(2, 125).tolist()
+        assert image[:, y - 2 : y + 3, x - 2 : x + 3].mean(dim=(1, 2)).std() > 0
+
+
+def test_something_is_pasted_before_real_targets(boxed_bank):
+    plain = draw(boxed_bank, replace(PLAIN, real_share=1.0, real_change=0.0))
+    occluded = draw(boxed_bank, replace(PLAIN, real_share=1.0, real_change=0.0, occluded_share=1.0))
+    assert torch.equal(plain.images[:3], occluded.images[:3])
+    assert not torch.equal(plain.images[3:], occluded.images[3:])
 
 
 def test_absent_targets_are_not_drawn_and_templates_always_have_one(toy_bank):

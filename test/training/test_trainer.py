@@ -11,9 +11,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trdimp_ros.models.backbones import EfficientNetLite0Config
 from trdimp_ros.testing.tiny import TINY_NETWORK
+from trdimp_ros.training import initialization
 from trdimp_ros.training.config import CompositionConfig, TrainingConfig
-from trdimp_ros.training.losses import contrastive_loss, kl_regression_loss
+from trdimp_ros.training.losses import contrastive_loss, direct_losses, kl_regression_loss
+from trdimp_ros.training.pretrained import ImageClassifier
 from trdimp_ros.training.trainer import Trainer, learning_rate_factor
 
 TOY = TrainingConfig(
@@ -24,6 +27,18 @@ TOY = TrainingConfig(
     learning_rate=2e-3,
     composition=CompositionConfig(side=96, search_area_scale=2.5),
 )
+
+
+LITE_NETWORK = replace(TINY_NETWORK, backbone=EfficientNetLite0Config(), direct_channels=16)
+
+
+@pytest.fixture
+def published_weights(monkeypatch, tmp_path):
+    """A file as the published one, with other numbers: names of another style, and entries after those we take."""
+    torch.manual_seed(3)
+    weights = {f"_entry.{index}": value for index, value in enumerate(ImageClassifier().state_dict().values())}
+    torch.save(weights, tmp_path / "published.pth")
+    monkeypatch.setattr(initialization, "pretrained_file", lambda: tmp_path / "published.pth")
 
 
 def losses(trainer: Trainer) -> list[float]:
@@ -75,6 +90,13 @@ def test_the_learning_rate_rises_and_falls_to_zero():
     assert factors[0] < 0.02
     assert max(factors) == pytest.approx(1.0, abs=0.01)
     assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[-1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_learning_rate_can_be_constant_in_between():
+    factors = [learning_rate_factor(step / 100, 0.1, 0.3) for step in range(101)]
+    assert factors[10:70] == [1.0] * 60
+    assert factors[70:] == sorted(factors[70:], reverse=True)
     assert factors[-1] == pytest.approx(0.0, abs=1e-6)
 
 
@@ -136,6 +158,74 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(toy_bank, tmp_path):
         trainer.resume(path)
 
 
+def test_a_run_goes_on_only_with_its_own_configuration_and_data(toy_bank, boxed_bank, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    Trainer(TINY_NETWORK, TOY, toy_bank).save(path)
+    other = replace(TOY, steps=30, composition=replace(TOY.composition, rotation=0.1))
+    with pytest.raises(ValueError, match=r"composition\.rotation: 0\.3 there, 0\.1 here; steps: 20 there, 30 here"):
+        Trainer(TINY_NETWORK, other, toy_bank).resume(path)
+    with pytest.raises(ValueError, match="frames: 4 there"):
+        Trainer(TINY_NETWORK, TOY, boxed_bank).resume(path)
+
+
+def test_a_run_can_start_from_another_with_other_rates(toy_bank, tmp_path):
+    first, path = Trainer(TINY_NETWORK, TOY, toy_bank), tmp_path / "checkpoint.pt"
+    for _ in first.run(until=lambda: first.step >= 3):
+        pass
+    first.save(path)
+    short = replace(TOY, steps=5, warm_up=0.0, cool_down=0.4, learning_rate=1e-3)
+    second = Trainer(TINY_NETWORK, short, toy_bank)
+    second.start_from(path)
+    assert [(step.number, step.learning_rate) for step in second.run()] == [(4, 1e-3), (5, pytest.approx(5e-4))]
+    with pytest.raises(ValueError, match="is at step 3, and this run ends after step 2"):
+        Trainer(TINY_NETWORK, replace(short, steps=2), toy_bank).start_from(path)
+
+
+def test_a_pretrained_backbone_stays_as_it_is(toy_bank, published_weights):
+    trainer = Trainer(LITE_NETWORK, replace(TOY, steps=2), toy_bank)
+    before = {name: value.clone() for name, value in trainer.average.backbone.state_dict().items()}
+    for step in trainer.run():
+        assert {"direct_box", "direct_quality"} <= step.losses.keys()
+    assert all(torch.equal(value, before[name]) for name, value in trainer.average.backbone.state_dict().items())
+    assert not torch.equal(
+        trainer.average.direct_box_head.output.weight,
+        Trainer(LITE_NETWORK, TOY, toy_bank).average.direct_box_head.output.weight,
+    )
+
+
+def test_late_stages_are_tuned_when_asked_to(toy_bank, published_weights):
+    trainer = Trainer(LITE_NETWORK, replace(TOY, steps=2, backbone_rate=0.1), toy_bank)
+    before = {name: value.clone() for name, value in trainer.average.backbone.state_dict().items()}
+    for _ in trainer.run():
+        pass
+    changed = {
+        name for name, value in trainer.average.backbone.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed
+    assert all(name.startswith(("stages.3", "stages.4")) and "running" not in name for name in changed)
+
+
+def test_a_perfect_box_has_no_direct_loss():
+    boxes = torch.tensor([[20.0, 24.0, 40.0, 32.0], [60.0, 60.0, 20.0, 24.0]])
+    output = torch.full((2, 5, 12, 12), -20.0)
+    centers = (torch.arange(12) + 0.5) * 8
+    for number, (x, y, w, h) in enumerate(boxes.tolist()):
+        sides = centers[None] - x, centers[:, None] - y, x + w - centers[None], y + h - centers[:, None]
+        for side, distance in enumerate(sides):
+            output[number, side] = (distance.clamp_min(1.0) / 24.0).log().expand(12, 12)
+        inside = (sides[0] > 0) & (sides[1] > 0) & (sides[2] > 0) & (sides[3] > 0)
+        output[number, 4] = torch.where(inside, 20.0, -20.0)
+    present = torch.tensor([True, True])
+    perfect = direct_losses(output, boxes, present)
+    assert perfect.box < 1e-4
+    assert perfect.quality < 1e-4
+    shifted = direct_losses(output, boxes + torch.tensor([8.0, 0.0, 0.0, 0.0]), present)
+    assert shifted.box > 0.2
+    absent = direct_losses(output, boxes, torch.tensor([False, False]))
+    assert absent.box == 0
+    assert absent.quality > 10
+
+
 def test_a_batch_too_small_for_batch_norms_is_refused(toy_bank):
     with pytest.raises(ValueError, match="batch must be at least 2 for each process"):
         Trainer(TINY_NETWORK, replace(TOY, batch=1), toy_bank)
@@ -146,7 +236,18 @@ def test_float16_is_refused(toy_bank):
         Trainer(TINY_NETWORK, TOY, toy_bank, torch.float16)
 
 
-COMMAND = ["--set", "batch=2", "--set", "steps=4", "--set", "composition.side=96", "--set", "iterations=2"]
+COMMAND = [
+    "--set",
+    "pretrained=false",
+    "--set",
+    "batch=2",
+    "--set",
+    "steps=4",
+    "--set",
+    "composition.side=96",
+    "--set",
+    "iterations=2",
+]
 
 
 def test_train_writes_checkpoint_log_and_pictures_and_goes_on(toy_folder, tmp_path):
@@ -157,6 +258,9 @@ def test_train_writes_checkpoint_log_and_pictures_and_goes_on(toy_folder, tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "going on from step" in done.stdout
+    other = subprocess.run([*command, "--set", "seed=1"], capture_output=True, text=True, check=False)
+    assert other.returncode == 2
+    assert "another configuration (seed: 0 there, 1 here)" in other.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["steps"], report["of"]) == (4, 4)
     assert 0 <= report["validation"]["success"] <= 1

@@ -1,4 +1,4 @@
-"""Train the compact network on synthetic clips."""
+"""Train the compact network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import preset
 from trdimp_ros.training.clips import Clip
 from trdimp_ros.training.config import TrainingConfig
-from trdimp_ros.training.image_bank import load_image_bank, pack
+from trdimp_ros.training.image_bank import load_image_bank
+from trdimp_ros.training.image_files import pack
 from trdimp_ros.training.pictures import sample_grid
 from trdimp_ros.training.trainer import Step, Trainer, rank, start_processes
 from trdimp_ros.training.validation import validate, validation_clips
@@ -32,9 +33,17 @@ SAVE_SECONDS = 120
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder with an index.csv, or a packed file")
-    parser.add_argument("--pack", type=Path, metavar="FILE", help="only write the data as one small file")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders with an index.csv, or packed files; all together"
+    )
+    parser.add_argument("--pack", type=Path, metavar="FILE", help="only write all data as one small file")
     parser.add_argument("--out", type=Path, default=Path("training"), help="checkpoint, log, pictures (%(default)s)")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="begin this run with the weights and the step of another one, whose configuration may differ",
+    )
     add_changes_argument(
         parser, "change one field of TrainingConfig, or of its composition: composition.side=192; may be repeated"
     )
@@ -58,6 +67,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if checkpoint.is_file():
         trainer.resume(checkpoint)
         print(f"going on from step {trainer.step} of {checkpoint}")
+    elif options.start_from:
+        trainer.start_from(options.start_from)
+        print(f"starting from step {trainer.step} of {options.start_from}")
     recorder = _Recorder(options, trainer) if rank() == 0 else None
 
     end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")

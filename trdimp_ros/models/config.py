@@ -34,6 +34,7 @@ class NetworkConfig:
         distance_bins: Number of bins of the filter optimiser's learned radial functions.
         bin_width: Width of one such bin in feature cells.
         iou_channels: Channels of the IoU predictor's features; its reference branch starts with half of them.
+        direct_channels: Channels of the direct box head's features; 0: the network has none.
 
     Raises:
         ValueError: for a size of the wrong type or out of bounds.
@@ -46,6 +47,7 @@ class NetworkConfig:
     distance_bins: int = 100
     bin_width: float = 0.1
     iou_channels: int = 256
+    direct_channels: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.backbone, BackboneConfig):
@@ -55,6 +57,7 @@ class NetworkConfig:
         check_whole("filter_size", self.filter_size, 1, MAX_FILTER_SIZE)
         check_whole("distance_bins", self.distance_bins, 2, MAX_DISTANCE_BINS)
         check_real("bin_width", self.bin_width, *BIN_WIDTH_RANGE)
+        check_whole("direct_channels", self.direct_channels, 0)
 
     def to_json(self) -> str:
         """The configuration as one line of JSON, for the metadata of a weights file."""

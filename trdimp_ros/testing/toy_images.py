@@ -53,6 +53,42 @@ def write_toy_images(folder: Path) -> Path:
     return folder
 
 
+def write_toy_boxes(folder: Path) -> Path:
+    """Images with boxes and a clip with boxes, each a disc of its own colour on a noisy ground."""
+    random = np.random.default_rng(1)
+    (folder / "static" / "images").mkdir(parents=True)
+    index, boxes = ["image,source dataset,split"], ["image,category,x,y,w,h,occluded,truncated"]
+    for number in range(6):
+        picture, box = _disc(random, (60 + 4 * number, 60), (40, 40 * number, 240 - 40 * number))
+        cv2.imwrite(str(folder / "static" / "images" / f"{number}.jpg"), picture)
+        index.append(f"{number}.jpg,toys,{'train' if number < 4 else 'val'}")
+        boxes.append(f"{number}.jpg,disc,{','.join(map(str, box))},,0")
+    (folder / "static" / "index.csv").write_text("\n".join(index) + "\n")
+    (folder / "static" / "boxes.csv").write_text("\n".join(boxes) + "\n")
+    rows = ["clip,split,dataset,video"]
+    for split in ("train", "val"):
+        clip = folder / "video" / "clips" / f"disc_{split}"
+        clip.mkdir(parents=True)
+        lines = []
+        for frame in range(6):
+            picture, box = _disc(random, (40 + 10 * frame, 50), (200, 200, 30))
+            cv2.imwrite(str(clip / f"{frame:03d}.jpg"), picture)
+            lines.append("nan,nan,nan,nan" if frame == 3 else ",".join(map(str, box)))
+        (clip / "boxes.csv").write_text("\n".join(lines) + "\n")
+        rows.append(f"disc_{split},{split},toy clips,disc_{split}")
+    (folder / "video" / "index.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def _disc(
+    random: np.random.Generator, center: tuple[int, int], color: tuple[int, int, int]
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    grey = cv2.resize(random.integers(60, 200, (9, 12)).astype(np.uint8), (160, 120))
+    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    cv2.circle(picture, center, 16, color, -1)
+    return picture, (center[0] - 16, center[1] - 16, 33, 33)
+
+
 def _write(
     folder: Path, name: str, image: np.ndarray, mask: np.ndarray | None, kind: str, split: str, category: str
 ) -> tuple[str, ...]:

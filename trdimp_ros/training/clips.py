@@ -52,9 +52,9 @@ def synthetic_clip(bank: ImageBank, seed: int, frames: int = 60, leaves: bool = 
     def walk(*shape: int) -> torch.Tensor:
         return smooth_noise(generator, SMOOTHING, frames, *shape)
 
-    scene = int(torch.randint(bank.backgrounds, (1,), generator=generator, device=bank.device))
-    texture = (bank.scenes[scene, :3].float() / 255).expand(frames, -1, -1, -1)
-    sizes = bank.scene_sizes[scene]
+    scene = int(torch.randint(len(bank.backgrounds), (1,), generator=generator, device=bank.device))
+    texture = (bank.backgrounds[scene].float() / 255).expand(frames, -1, -1, -1)
+    sizes = bank.background_sizes[scene]
     zoom = 1.3 * height / float(sizes.amin()) * torch.exp(0.05 * walk())
     middle = torch.tensor([width / 2, height / 2], device=bank.device)
     camera = 12.0 * walk(2)

@@ -26,7 +26,12 @@ class CompositionConfig:
     scale_jitter: float = parameter(
         0.25, "Standard deviation of the log of the target's size in test frames.", 0.0, 2.0
     )
-    real_share: float = parameter(0.15, "Share of samples that are frames of real clips.", 0.0, 1.0)
+    real_share: float = parameter(
+        0.6, "Share of samples that are real targets in their own surroundings; the others are pasted.", 0.0, 1.0
+    )
+    real_change: float = parameter(
+        0.4, "How much real views are turned and stretched, as a share of what is done to cut-outs.", 0.0, 2.0
+    )
     absent_share: float = parameter(
         0.15,
         "Share of test frames without the target: without them the confidence would mean nothing.",
@@ -70,17 +75,29 @@ class CompositionConfig:
 class TrainingConfig:
     """A training run."""
 
-    steps: int = parameter(20000, "Optimiser steps in all; the learning rate falls to zero over them.", 1, 10**8)
+    steps: int = parameter(20000, "Optimiser steps in all; the learning rate is zero after the last.", 1, 10**8)
     batch: int = parameter(32, "Targets in a step, on all processes together.", 1, 65536)
-    templates: int = parameter(3, "Template frames of a sample (the paper's three).", 1, 16)
-    tests: int = parameter(2, "Test frames of a sample.", 1, 16)
+    templates: int = parameter(
+        2,
+        "Template frames in a turn. The paper's three cost half as much again.",
+        1,
+        16,
+    )
+    turns: int = parameter(
+        2,
+        "Every sample has one more frame than templates and tests, and in each turn another one is a test as well: "
+        "what a pass through the backbone costs serves so many times. At most one more than there are templates.",
+        1,
+        17,
+    )
+    tests: int = parameter(1, "Further test frames of a sample, in which the target may be hidden or absent.", 1, 16)
     iterations: int = parameter(
         5,
         "Steps of the target filter's optimiser; every iterate has a loss, and each part of the loss needs one.",
         2,
         100,
     )
-    proposals: int = parameter(64, "Boxes scored per test frame.", 1, 4096)
+    proposals: int = parameter(24, "Boxes scored per test frame.", 1, 4096)
     label_width: float = parameter(
         0.9,
         "Standard deviation of the wanted scores in feature cells. The paper's 1/24 of the map is 0.9 of 22 cells; "
@@ -91,6 +108,7 @@ class TrainingConfig:
     box_weight: float = parameter(
         0.1, "Weight of the box loss. The paper's 0.01 is for a backbone that was trained before.", 0.0, 1000.0
     )
+    direct_weight: float = parameter(1.0, "Weight of the losses of the direct box head.", 0.0, 1000.0)
     contrast_weight: float = parameter(
         0.5, "Weight of the contrastive loss, which gives a backbone without pretraining its features.", 0.0, 1000.0
     )
@@ -101,10 +119,27 @@ class TrainingConfig:
         maximum=10.0,
         above=0.0,
     )
+    pretrained: bool = parameter(
+        True, "Start from published weights of the backbone, where there are any (package in the extra 'train')."
+    )
+    backbone_rate: float = parameter(
+        0.0,
+        "Learning rate of the late stages of a backbone that was trained before, as a share of the others'; 0: it is "
+        "frozen, and costs no backward pass. Other backbones learn as all the rest.",
+        0.0,
+        1.0,
+    )
     weight_decay: float = parameter(
         0.02, "Weight decay of matrices and convolutions; biases and norms have none.", 0.0, 10.0
     )
     warm_up: float = parameter(0.03, "Share of the steps in which the learning rate rises.", 0.0, 0.99)
+    cool_down: float = parameter(
+        1.0,
+        "Share of the steps, at the end, in which the learning rate falls as half a cosine; before, it is constant. "
+        "A run with a long constant part can be ended at any time, by a short one that starts from it.",
+        0.0,
+        1.0,
+    )
     gradient_limit: float = parameter(5.0, "Norm to which gradients are clipped.", maximum=1e6, above=0.0)
     average: float = parameter(
         0.998,
@@ -117,6 +152,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if self.turns > self.templates + 1:
+            raise ValueError(f"turns must be at most {self.templates + 1}, one more than templates, got {self.turns}")
 
     def to_json(self) -> str:
         """The configuration as one line of JSON."""

@@ -8,24 +8,37 @@ import torch
 from torch import nn
 
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
+from trdimp_ros.training.pretrained import has_pretrained, load_pretrained, pretrained_file
 
 STEP_LENGTH_LOG = -0.1
 REGULARIZATION = 0.03
+QUALITY_LOGIT = -3.0
+"""Of the direct box head at first: few places hold the target."""
+
 MASK_HEIGHT = 4.0
 """The optimiser's mask starts as a sigmoid from 4 to -4: a target's label counts in full, background one-sidedly."""
 
 
-def initial_network(config: NetworkConfig, label_width: float, seed: int) -> TrDiMPNet:
+def initial_network(config: NetworkConfig, label_width: float, seed: int, pretrained: bool = True) -> TrDiMPNet:
     """A network with random weights and the filter optimiser's maps as DiMP starts them (section 3.4).
+
 
     Args:
         config: Its sizes.
         label_width: Standard deviation of the wanted scores in feature cells.
         seed: Of the random weights.
+        pretrained: A backbone for which there are published weights gets these.
+
+    Raises:
+        ValueError: if the backbone's published weights are not installed.
     """
     torch.manual_seed(seed)
     network = TrDiMPNet(config)
     network.backbone.initialize()
+    if pretrained and has_pretrained(network.backbone):
+        load_pretrained(network.backbone, pretrained_file())
+    if network.direct_box_head is not None:
+        nn.init.constant_(cast(torch.Tensor, network.direct_box_head.output.bias)[4:], QUALITY_LOGIT)
     for part in (network.classifier, network.bb_regressor):
         for module in part.modules():
             if isinstance(module, nn.Conv2d):

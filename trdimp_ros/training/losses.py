@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
 
-from trdimp_ros.models.network import TrainingOutput
+from trdimp_ros.models.direct_box_head import cell_centers, decode_boxes
+from trdimp_ros.training.forward_pass import TrainingOutput
 
 CONTRAST_TEMPERATURE = 0.07
 TARGET_CORE, TARGET_RIM = 0.5, 0.02
@@ -90,6 +92,66 @@ def contrastive_loss(
     return torch.where(torch.isfinite(losses), losses, 0.0).mean()
 
 
+CENTRAL = 0.25
+"""A cell so near the target's centre, in target sizes along each axis, is to give the target's box."""
+
+CENTRAL_CELLS = 6.0
+"""And one that is no more pixels away, so that a small target has such a cell too."""
+
+
+class DirectLosses(NamedTuple):
+    """Losses of the direct box head.
+
+    Attributes:
+        box: Mean of 1 - generalised IoU over the cells near the targets' centres.
+        quality: Cross-entropy of the predicted overlap: the true one near a target's centre, zero outside the target.
+    """
+
+    box: torch.Tensor
+    quality: torch.Tensor
+
+
+def direct_losses(output: torch.Tensor, boxes: torch.Tensor, present: torch.Tensor) -> DirectLosses:
+    """Losses of the direct box head.
+
+    Cells within the target but not near its centre count neither way. Those outside count by the square of what was
+    predicted (as in VarifocalNet, CVPR 2021): there are many, and most are easy.
+
+    Args:
+        output: (N, 5, H, W) of the head.
+        boxes: (N, 4) true boxes x, y, w, h in pixels of the network input.
+        present: (N,) bool, frames that show the target; in the others every cell is outside it.
+    """
+    centers = cell_centers((output.shape[2], output.shape[3]), output.device)  # (2, H, W)
+    size = boxes[:, 2:, None, None]
+    offset = (centers - boxes[:, :2, None, None] - size / 2).abs()  # (N, 2, H, W)
+    inside = (offset < size / 2).all(dim=1) & present[:, None, None]
+    central = inside & (offset < (CENTRAL * size).clamp_min(CENTRAL_CELLS)).all(dim=1)
+    overlap, generalized = _overlaps(decode_boxes(output), boxes[..., None, None].expand(-1, -1, *centers.shape[1:]))
+    count = central.sum(dim=(1, 2)).clamp_min(1)
+    per_frame = ((1 - generalized) * central).sum(dim=(1, 2)) / count
+    box = per_frame.sum() / (central.any(dim=(1, 2))).sum().clamp_min(1)
+
+    logits = output[:, 4]
+    wanted = torch.where(central, overlap.detach(), 0.0)
+    weight = torch.where(central, 1.0, logits.detach().sigmoid().square() * ~inside)
+    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    return DirectLosses(box, (entropy * weight).sum() / central.sum().clamp_min(1))
+
+
+def _overlaps(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """IoU and generalised IoU (CVPR 2019) of boxes x, y, w, h along the second dimension, (N, 4, ...)."""
+    low = torch.maximum(first[:, :2], second[:, :2])
+    high = torch.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
+    outer_low = torch.minimum(first[:, :2], second[:, :2])
+    outer_high = torch.maximum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
+    common = (high - low).clamp_min(0).prod(dim=1)
+    union = first[:, 2:].prod(dim=1) + second[:, 2:].prod(dim=1) - common
+    hull = (outer_high - outer_low).prod(dim=1)
+    overlap = common / union.clamp_min(1e-6)
+    return overlap, overlap - (hull - union) / hull.clamp_min(1e-6)
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the parts of the loss (DiMP, section 3.4).
@@ -100,6 +162,8 @@ class LossWeights:
         initial_filter: Scores of the initialiser's filter.
         intermediate_filters: Mean over the iterates between them.
         contrast: `contrastive_loss`, used where targets are given for it.
+        direct_box: Boxes of the direct box head.
+        direct_quality: Its qualities.
     """
 
     box: float = 0.01
@@ -107,6 +171,8 @@ class LossWeights:
     initial_filter: float = 100.0
     intermediate_filters: float = 400.0
     contrast: float = 0.5
+    direct_box: float = 1.0
+    direct_quality: float = 1.0
 
 
 def weighted_losses(
@@ -117,6 +183,7 @@ def weighted_losses(
     weights: LossWeights | None = None,
     present: torch.Tensor | None = None,
     targets: tuple[torch.Tensor, torch.Tensor] | None = None,
+    boxes: torch.Tensor | None = None,
 ) -> dict[str, torch.Tensor]:
     """All parts of the loss, weighted, and their sum ``total``.
 
@@ -128,6 +195,7 @@ def weighted_losses(
         weights: None: the defaults.
         present: (T, S) bool, frames with a target; None: all. The labels of the others should be zero.
         targets: Of the training and the test frames, as `contrastive_loss` wants them; None: without that loss.
+        boxes: (T, S, 4) true boxes of the test frames, for the direct box head; None: without its losses.
     """
     weights = weights or LossWeights()
     by_iterate = [hinge_loss(scores, label) for scores in output.scores]
@@ -138,8 +206,12 @@ def weighted_losses(
         "initial_filter": weights.initial_filter * by_iterate[0],
         "intermediate_filters": weights.intermediate_filters * torch.stack(between).mean(),
     }
+    everywhere = torch.ones_like(label[..., 0, 0], dtype=torch.bool) if present is None else present
+    if output.direct is not None and boxes is not None:
+        direct = direct_losses(output.direct.flatten(0, 1), boxes.flatten(0, 1), everywhere.flatten())
+        parts["direct_box"] = weights.direct_box * direct.box
+        parts["direct_quality"] = weights.direct_quality * direct.quality
     if targets is not None:
-        everywhere = torch.ones_like(label[..., 0, 0], dtype=torch.bool) if present is None else present
         features = output.train_features, output.test_features
         parts["contrast"] = weights.contrast * contrastive_loss(*features, *targets, everywhere)
     return {"total": torch.stack(list(parts.values())).sum(), **parts}

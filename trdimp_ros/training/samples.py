@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from trdimp_ros.training.compositing import Pose, covered_box, make_pose, paint, render
+from trdimp_ros.training.compositing import covered_box, make_pose, paint, render
 from trdimp_ros.training.config import CompositionConfig
 from trdimp_ros.training.cutouts import Cutouts
 from trdimp_ros.training.degradation import (
@@ -23,6 +23,7 @@ from trdimp_ros.training.degradation import (
     uniform,
 )
 from trdimp_ros.training.image_bank import ImageBank
+from trdimp_ros.training.real_frames import draw_real_views
 
 VISIBLE = 0.2
 """A target of which less is to be seen counts as absent."""
@@ -50,59 +51,99 @@ def draw_samples(
     batch: int,
     generator: torch.Generator,
 ) -> Samples:
-    """Compose a batch.
+    """Compose a batch; its first targets are real ones, the others are pasted.
 
     Args:
-        bank: On the generator's device.
+        bank: The images, on the generator's device.
         config: What the samples look like.
-        templates: Template frames of each target; the target is present in all of them.
-        tests: Test frames.
-        batch: Number of targets.
-        generator: Of all random numbers; the same state gives the same batch.
+        templates: The number of frames of each target in which it is certainly present.
+        tests: The number of further frames, in which it may be hidden or absent.
+        batch: The number of targets.
+        generator: The source of all random numbers; the same state gives the same batch.
     """
     frames = templates + tests
-    real = uniform(generator, 0, 1, batch) < (config.real_share if len(bank.clip_boxes) else 0.0)
+    real = round(batch * config.real_share) if len(bank.frames) else 0
     is_test = torch.arange(frames, device=bank.device) >= templates
-    absent = (uniform(generator, 0, 1, frames, batch) < config.absent_share) & is_test[:, None] & ~real
+    parts = []
+    if real:
+        parts.append(_real_targets(bank, config, frames, real, is_test, generator))
+    if real < batch:
+        parts.append(_pasted_targets(bank, config, frames, batch - real, is_test, generator))
+    pictures, boxes, present = (
+        torch.cat([part[index].unflatten(0, (frames, -1)) for part in parts], dim=1) for index in range(3)
+    )
+    pictures = _degrade(pictures.flatten(0, 1), config, frames, batch, generator)
+    images = (pictures.clamp(0, 1) * 255).unflatten(0, (frames, batch))
+    return Samples(images, boxes, present | ~is_test[:, None])
 
-    scene = _scenes(bank, config, frames, real, is_test, generator)
-    padding = "reflection" if float(uniform(generator, 0, 1, 1)) < 0.5 else "border"
-    size = (config.side, config.side)
-    pictures = render(scene.textures[:, :3], scene.pose, size, padding)
 
+Part = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Pictures (I*S, 3, side, side) 0..1, boxes (I*S, 4) and present (I*S,)."""
+
+
+def _real_targets(
+    bank: ImageBank,
+    config: CompositionConfig,
+    frames: int,
+    batch: int,
+    is_test: torch.Tensor,
+    generator: torch.Generator,
+) -> Part:
+    """Frames of real targets; in some tests something is pasted before them, or they are not there."""
+    absent = (uniform(generator, 0, 1, frames, batch) < config.absent_share) & is_test[:, None]
+    offset, size = _jitter(config, frames, batch, is_test, generator)
+    views = draw_real_views(bank, config, config.side / 2 + offset, size, absent, generator)
+    coverage = _filled(views.boxes, config.side)
+    pictures, left = _add_occluder(views.pictures, coverage, bank, config, frames, views.boxes, is_test, generator)
+    visible = left.sum(dim=(1, 2)) / coverage.sum(dim=(1, 2)).clamp_min(1.0)
+    return pictures, views.boxes, (visible > VISIBLE) & ~views.absent.flatten()
+
+
+def _filled(boxes: torch.Tensor, side: int) -> torch.Tensor:
+    """1 within boxes (N, 4), 0 outside; (N, side, side)."""
+    place = torch.arange(side, device=boxes.device) + 0.5
+    low, high = boxes[:, :2, None], boxes[:, :2, None] + boxes[:, 2:, None]
+    inside = ((place >= low) & (place <= high)).float()  # (N, 2, side)
+    return inside[:, 1, :, None] * inside[:, 0, None, :]
+
+
+def _pasted_targets(
+    bank: ImageBank,
+    config: CompositionConfig,
+    frames: int,
+    batch: int,
+    is_test: torch.Tensor,
+    generator: torch.Generator,
+) -> Part:
+    """Cut-out targets among others on a background under a moving camera."""
+    absent = (uniform(generator, 0, 1, frames, batch) < config.absent_share) & is_test[:, None]
+    pictures = _backgrounds(bank, config, frames, batch, generator)
     target = Cutouts.draw(bank, config, frames, batch, generator)
-    center, extent = _target_places(config, frames, batch, is_test, target.aspect, generator)
-    target_pose = target.pose(center, extent)
+    offset, extent_root = _jitter(config, frames, batch, is_test, generator)
+    root = target.aspect.sqrt()
+    center, extent = config.side / 2 + offset, extent_root[:, None] * torch.stack([root, 1 / root], dim=1)
+    pose = target.pose(center, extent)
     for _ in range(config.distractors):
         pictures = _add_distractor(pictures, bank, config, frames, target, center, extent, absent, generator)
 
-    shown = torch.nonzero(~(absent | real).flatten())[:, 0]
+    shown = torch.nonzero(~absent.flatten())[:, 0]
+    size = (config.side, config.side)
     layer = torch.zeros(frames * batch, 4, *size, device=bank.device)
-    layer = layer.index_copy(0, shown, render(target.textures[shown], target_pose.select(shown), size, "zeros"))
+    layer = layer.index_copy(0, shown, render(target.textures[shown], pose.select(shown), size, "zeros"))
     pictures = paint(pictures, layer)
-
-    boxes = covered_box(target.textures[:, 3], target_pose)
+    boxes = covered_box(target.textures[:, 3], pose)
     pictures, seen = _add_occluder(pictures, layer[:, 3], bank, config, frames, boxes, is_test, generator)
-    area = 4 * torch.linalg.det(target_pose.matrix).abs() * target.textures[:, 3].mean(dim=(1, 2))
+    area = 4 * torch.linalg.det(pose.matrix).abs() * target.textures[:, 3].mean(dim=(1, 2))
     visible = seen.sum(dim=(1, 2)) / area.clamp_min(1.0)
-
-    real_frames = real.expand(frames, batch).flatten()
-    boxes = torch.where(real_frames[:, None], scene.boxes, boxes)
-    present = (real_frames | (visible > VISIBLE)).view(frames, batch) & ~absent
-    present = present | ~is_test[:, None]
-    pictures = _degrade(pictures, config, frames, batch, generator)
-    return Samples(
-        (pictures.clamp(0, 1) * 255).view(frames, batch, 3, *size),
-        boxes.view(frames, batch, 4),
-        present,
-    )
+    return pictures, boxes, (visible > VISIBLE) & ~absent.flatten()
 
 
 def _jitter(
     config: CompositionConfig, frames: int, batch: int, is_test: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Offset (I*S, 2) of the target from the crop's centre and its size sqrt(w*h) (I*S,), both in pixels."""
-    amount = torch.where(is_test, 1.0, 0.4)[:, None].expand(frames, batch).flatten()
+    calm = uniform(generator, 0.3, 1.0, frames, batch)  # a frame may serve as template and as test
+    amount = torch.where(is_test[:, None], 1.0, calm).flatten()
     size = config.side / config.search_area_scale
     scale = torch.exp(
         amount * config.scale_jitter * torch.randn(frames * batch, generator=generator, device=generator.device)
@@ -112,80 +153,24 @@ def _jitter(
     return offset, size * scale.clamp(0.4, 2.5)
 
 
-def _target_places(
-    config: CompositionConfig,
-    frames: int,
-    batch: int,
-    is_test: torch.Tensor,
-    aspect: torch.Tensor,
-    generator: torch.Generator,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Centre (I*S, 2) and width and height (I*S, 2) of the targets."""
-    offset, size = _jitter(config, frames, batch, is_test, generator)
-    root = aspect.sqrt()
-    return config.side / 2 + offset, size[:, None] * torch.stack([root, 1 / root], dim=1)
-
-
-class _Scenes(NamedTuple):
-    textures: torch.Tensor  # (I*S, 4, h, w) 0..1
-    pose: Pose
-    boxes: torch.Tensor  # (I*S, 4) of the object of a real frame
-
-
-def _scenes(
-    bank: ImageBank,
-    config: CompositionConfig,
-    frames: int,
-    real: torch.Tensor,
-    is_test: torch.Tensor,
-    generator: torch.Generator,
-) -> _Scenes:
-    """What lies behind: a background under a moving camera, or a frame of a real clip, centred near its object."""
-    batch, device = len(real), bank.device
-    background = torch.randint(bank.backgrounds, (batch,), generator=generator, device=device).expand(frames, batch)
-    index = torch.where(real, _clip_frames(bank, frames, batch, generator), background).flatten()
-    textures = bank.scenes[index].float() / 255
-    sizes = bank.scene_sizes[index]
-    is_real = real.expand(frames, batch).flatten()
-
+def _backgrounds(
+    bank: ImageBank, config: CompositionConfig, frames: int, batch: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Backgrounds (I*S, 3, side, side) under a moving camera."""
+    device = bank.device
+    index = torch.randint(len(bank.backgrounds), (batch,), generator=generator, device=device).repeat(frames)
+    sizes = bank.background_sizes[index]
     rotation_amount = uniform(generator, 0, 0.15, batch)
-    rotation = rotation_amount * torch.randn(frames, batch, generator=generator, device=device)
-    rotation = torch.where(real, 0.3 * rotation, rotation).flatten()
+    rotation = (rotation_amount * torch.randn(frames, batch, generator=generator, device=device)).flatten()
     mirrored = (uniform(generator, 0, 1, batch) < 0.5).expand(frames, batch).flatten()
     zoom = (uniform(generator, -0.4, 0.7, batch) + 0.1 * uniform(generator, -1, 1, frames, batch)).exp().flatten()
     shift_amount = uniform(generator, 0, 0.5, batch, 1)
     shift = uniform(generator, -0.5, 0.5, batch, 2) + shift_amount * uniform(generator, -1, 1, frames, batch, 2)
     scale = zoom * config.side / sizes.amin(dim=1)
     place = config.side / 2 + shift.flatten(0, 1) * config.side
-    background_pose = make_pose(place, sizes * scale[:, None], rotation, torch.zeros_like(rotation), mirrored)
-    if not bool(real.any()):
-        return _Scenes(textures, background_pose, torch.zeros(len(index), 4, device=device))
-
-    frame_boxes = torch.zeros(len(bank.scenes), 4, device=device)
-    frame_boxes[bank.backgrounds :] = bank.clip_boxes
-    texels = frame_boxes[index]  # (I*S, 4)
-    side = textures.shape[-1]
-    offset, target_size = _jitter(config, frames, batch, is_test, generator)
-    native = (texels[:, 2:] / side * sizes).clamp_min(1.0)
-    scale = target_size / native.prod(dim=1).sqrt()
-    pose = make_pose(torch.zeros_like(offset), sizes * scale[:, None], rotation, torch.zeros_like(rotation), mirrored)
-    middle = (texels[:, :2] + texels[:, 2:] / 2) / side * 2 - 1
-    center = config.side / 2 + offset - (pose.matrix @ middle[..., None])[..., 0]
-    pose = Pose(
-        torch.where(is_real[:, None], center, background_pose.center),
-        torch.where(is_real[:, None, None], pose.matrix, background_pose.matrix),
-    )
-    return _Scenes(textures, pose, covered_box(textures[:, 3], pose))
-
-
-def _clip_frames(bank: ImageBank, frames: int, batch: int, generator: torch.Generator) -> torch.Tensor:
-    """Scene numbers (I, S) of frames of one clip each, any order."""
-    if not len(bank.clip_boxes):
-        return torch.zeros(frames, batch, dtype=torch.int64, device=bank.device)
-    first = torch.randint(len(bank.clip_boxes), (batch,), generator=generator, device=bank.device)
-    same_clip = bank.clip_of_frame[:, None] == bank.clip_of_frame[first]  # (F, S)
-    lottery = uniform(generator, 0, 1, frames, *same_clip.shape) * same_clip
-    return lottery.argmax(dim=1) + bank.backgrounds
+    pose = make_pose(place, sizes * scale[:, None], rotation, torch.zeros_like(rotation), mirrored)
+    padding = "reflection" if float(uniform(generator, 0, 1, 1)) < 0.5 else "border"
+    return render(bank.backgrounds[index].float() / 255, pose, (config.side, config.side), padding)
 
 
 def _add_distractor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import os
 import pickle
@@ -19,9 +20,11 @@ from trdimp_ros.models import NetworkConfig, TrDiMPNet
 from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.training.config import TrainingConfig
+from trdimp_ros.training.forward_pass import TrainingPass, rotating
 from trdimp_ros.training.image_bank import ImageBank
 from trdimp_ros.training.initialization import initial_network
 from trdimp_ros.training.losses import LossWeights, weighted_losses
+from trdimp_ros.training.pretrained import has_pretrained, late_stages
 from trdimp_ros.training.proposals import draw_proposals
 from trdimp_ros.training.samples import Samples, draw_samples
 
@@ -74,28 +77,44 @@ class Trainer:
             raise ValueError(
                 f"batch must be at least 2 for each process, for the batch norms; got {config.batch} for {world_size()}"
             )
-        self._config, self._bank, self._precision = config, bank, precision
+        self._config, self._bank = config, bank
         self.step = 0
-        self._network = initial_network(network_config, config.label_width, config.seed).to(bank.device).train()
+        network = initial_network(network_config, config.label_width, config.seed, config.pretrained)
+        self._network = network.to(bank.device).train()
+        pretrained = config.pretrained and has_pretrained(network.backbone)
+        if pretrained:  # its batch norms keep their statistics
+            self._network.backbone.eval().requires_grad_(False)
+            late_stages(self._network.backbone).requires_grad_(config.backbone_rate > 0)
         for module in self._network.modules():
             if isinstance(module, nn.Conv2d):
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
         self._optimizer = _optimizer(self._network, config)
         self._bad_steps = 0
-        self._forward: nn.Module = self._network
+        self._roles = rotating(config.templates, config.tests, config.turns)
+        frozen = pretrained and config.backbone_rate == 0
+        self._pass = TrainingPass(self._network, config.iterations, precision, frozen, torch.channels_last)
+        self._forward: nn.Module = self._pass
         if distributed.is_initialized():
             # WV and the unused parts of the checkpoint's layout get no gradient.
-            self._forward = DistributedDataParallel(self._network, find_unused_parameters=True)
+            self._forward = DistributedDataParallel(self._pass, find_unused_parameters=True)
 
     @property
     def config(self) -> TrainingConfig:
         return self._config
 
     def run(self, until: Callable[[], bool] = lambda: False) -> Iterator[Step]:
-        """Take steps until all are taken, or until asked to stop."""
-        while self.step < self._config.steps and not until():
+        """Take steps until all are taken, or until the first process is asked to stop."""
+        while self.step < self._config.steps and not self._agreed(until):
             yield self._take_step()
+
+    def _agreed(self, until: Callable[[], bool]) -> bool:
+        """What the first process says; asked by each for itself, some would wait for those that have stopped."""
+        if not distributed.is_initialized():
+            return until()
+        answer = torch.tensor(int(rank() == 0 and until()), device=self._bank.device)
+        distributed.broadcast(answer, src=0)
+        return bool(answer)
 
     def samples(self, step: int) -> Samples:
         """The batch of a step on this process; a function of seed, step and rank alone."""
@@ -103,13 +122,13 @@ class Trainer:
         generator = torch.Generator(self._bank.device)
         generator.manual_seed((config.seed * _SEED_STRIDE + step) * world_size() + rank())
         batch = config.batch // world_size()
-        return draw_samples(self._bank, config.composition, config.templates, config.tests, batch, generator)
+        return draw_samples(self._bank, config.composition, config.templates + 1, config.tests, batch, generator)
 
     @torch.enable_grad()
     def _take_step(self) -> Step:
         start = time.perf_counter()
         config = self._config
-        rate = learning_rate_factor(self.step / config.steps, config.warm_up)
+        rate = learning_rate_factor(self.step / config.steps, config.warm_up, config.cool_down)
         for group in self._optimizer.param_groups:
             group["lr"] = group["base_rate"] * rate
         losses = self._losses(self.samples(self.step))
@@ -132,42 +151,36 @@ class Trainer:
         return Step(self.step, numbers, config.learning_rate * rate, time.perf_counter() - start)
 
     def _losses(self, samples: Samples) -> dict[str, torch.Tensor]:
-        config = self._config
+        config, roles = self._config, self._roles
         frames, batch, _, side, _ = samples.images.shape
         cells, filter_size = side // STRIDE, self._network.config.filter_size
-        images = self._network.backbone.normalize(samples.images.flatten(0, 1))
-        images = images.contiguous(memory_format=torch.channels_last)
-        images = images.unflatten(0, (frames, batch))
-        templates = config.templates
-        generator = torch.Generator(self._bank.device).manual_seed(self.step)
-        proposals = draw_proposals(samples.boxes[templates:], config.proposals, generator)
-        masks = gaussian_label(samples.boxes[:templates].flatten(0, 1), (cells, cells), (side, side), filter_size)
-        labels = gaussian_label(
-            samples.boxes[templates:].flatten(0, 1),
-            (cells, cells),
-            (side, side),
-            filter_size,
-            config.label_width / cells,
-            end_pad=True,
-        )
-        present = samples.present[templates:]
-        labels = labels.unflatten(0, (-1, batch)) * present[..., None, None]
-        output = self._forward(
-            images[:templates],
-            samples.boxes[:templates],
-            masks.unflatten(0, (templates, batch)),
-            images[templates:],
-            proposals.boxes,
-            config.iterations,
-            self._precision,
-        )
+        flat = samples.boxes.flatten(0, 1)
+        places = (cells, cells), (side, side)
+        masks = gaussian_label(flat, *places, filter_size).unflatten(0, (frames, batch))
+        labels = gaussian_label(flat, *places, filter_size, config.label_width / cells, end_pad=True)
+        labels = labels.unflatten(0, (frames, batch)) * samples.present[..., None, None]
         # An odd filter size: these maps lie on the feature's cells, not between them.
-        centers = gaussian_label(
-            samples.boxes.flatten(0, 1), (cells, cells), (side, side), 1, config.label_width / cells
-        ).unflatten(0, (frames, batch))
-        weights = LossWeights(box=config.box_weight, contrast=config.contrast_weight)
-        targets = (centers[:templates], centers[templates:])
-        return weighted_losses(output, labels, proposals.density, proposals.true_density, weights, present, targets)
+        centers = gaussian_label(flat, *places, 1, config.label_width / cells).unflatten(0, (frames, batch))
+        boxes = roles.as_tests(samples.boxes)
+        generator = torch.Generator(self._bank.device).manual_seed(self.step)
+        proposals = draw_proposals(boxes, config.proposals, generator)
+        output = self._forward(samples.images, samples.boxes, masks, proposals.boxes, roles)
+        weights = LossWeights(
+            box=config.box_weight,
+            contrast=config.contrast_weight,
+            direct_box=config.direct_weight,
+            direct_quality=config.direct_weight,
+        )
+        return weighted_losses(
+            output,
+            roles.as_tests(labels),
+            proposals.density,
+            proposals.true_density,
+            weights,
+            roles.as_tests(samples.present),
+            (roles.as_templates(centers), roles.as_tests(centers)),
+            boxes,
+        )
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -188,50 +201,107 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "network_config": self._network.config.to_json(),
             "config": self._config.to_json(),
+            "data": self._bank.counts(),
         }
         unfinished = path.with_suffix(".part")
         torch.save(state, unfinished)
         unfinished.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a saved state.
+        """Go on from a saved state of this very run.
 
         Raises:
-            ValueError: if it is damaged, or of another network.
+            ValueError: if it is damaged, or of another network or configuration.
         """
+        state = self._read(path)
+        different = _differences(json.loads(state["config"]), json.loads(self._config.to_json()))
+        different += _differences(state["data"], self._bank.counts())
+        if different:
+            raise ValueError(
+                f"{path}: was made with another configuration ({'; '.join(different)}); give the same one, another "
+                "--out, or --start-from to begin a new run with its weights"
+            )
+        self._load(state)
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the weights, the optimiser's state and the step of another run, whose configuration may differ.
+
+        Raises:
+            ValueError: if it is damaged, of another network, or has taken all steps of this run already.
+        """
+        state = self._read(path)
+        if state["step"] >= self._config.steps:
+            raise ValueError(f"{path}: is at step {state['step']}, and this run ends after step {self._config.steps}")
+        self._load(state)
+
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._bank.device, weights_only=True)
         except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
             raise ValueError(f"{path}: not a checkpoint of a training, or damaged; delete it to start anew") from error
-        if NetworkConfig.from_json(state["network_config"]) != self._network.config:
+        if state["network_config"] != self._network.config.to_json():
             raise ValueError(f"{path}: is of another network; give another --out. It holds {state['network_config']}")
+        return state
+
+    def _load(self, state: dict[str, Any]) -> None:
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
+        base_rates = [group["base_rate"] for group in self._optimizer.param_groups]
         self._optimizer.load_state_dict(state["optimizer"])
+        for group, rate in zip(self._optimizer.param_groups, base_rates, strict=True):
+            group["base_rate"] = rate
         self.step = state["step"]
 
 
-def learning_rate_factor(progress: float, warm_up: float) -> float:
-    """Linear rise, then half a cosine down to zero; ``progress`` from 0 to 1."""
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Which values differ, as text."""
+    different = []
+    for name in sorted(old.keys() | new.keys()):
+        before, now = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            different += [f"{name}.{text}" for text in _differences(before, now)]
+        elif before != now:
+            different.append(f"{name}: {before} there, {now} here")
+    return different
+
+
+def learning_rate_factor(progress: float, warm_up: float, cool_down: float = 1.0) -> float:
+    """Linear rise, a constant part, then half a cosine down to zero.
+
+    Args:
+        progress: Share of the steps that were taken.
+        warm_up: Share of the steps in which the rate rises.
+        cool_down: Share of the steps in which it falls; with the warm-up more than 1: there is no constant part.
+    """
     if progress < warm_up:
         return (progress + 1e-3) / (warm_up + 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
+    fall = min(cool_down, 1.0 - warm_up)
+    if fall == 0 or progress < 1.0 - fall:
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (progress - (1.0 - fall)) / fall))
 
 
 def _optimizer(network: TrDiMPNet, config: TrainingConfig) -> torch.optim.AdamW:
     filter_parameters = list(network.classifier.filter_optimizer.parameters())
     special = {id(parameter) for parameter in filter_parameters}
+    backbone: list[nn.Parameter] = []
+    if config.pretrained and has_pretrained(network.backbone):
+        backbone = [parameter for parameter in network.backbone.parameters() if parameter.requires_grad]
+        special |= {id(parameter) for parameter in network.backbone.parameters()}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in special]
+    rate = config.learning_rate
     groups = [
-        {"params": [one for one in rest if one.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [one for one in rest if one.dim() <= 1], "weight_decay": 0.0},
-        {"params": filter_parameters, "weight_decay": 0.0},
+        ([one for one in rest if one.dim() > 1], config.weight_decay, rate),
+        ([one for one in rest if one.dim() <= 1], 0.0, rate),
+        (filter_parameters, 0.0, config.filter_learning_rate),
+        (backbone, config.weight_decay, rate * config.backbone_rate),
     ]
-    for group, rate in zip(
-        groups, (config.learning_rate, config.learning_rate, config.filter_learning_rate), strict=True
-    ):
-        group["base_rate"] = rate
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    described = [
+        {"params": parameters, "weight_decay": decay, "base_rate": rate}
+        for parameters, decay, rate in groups
+        if parameters
+    ]
+    return torch.optim.AdamW(described, lr=rate)
 
 
 def start_processes() -> torch.device:

@@ -4,6 +4,7 @@ To add one, write a frozen `BackboneConfig` and a `Backbone` in a module of this
 """
 
 from trdimp_ros.models.backbones.base import Backbone, BackboneConfig
+from trdimp_ros.models.backbones.efficientnet_lite import EfficientNetLite0, EfficientNetLite0Config
 from trdimp_ros.models.backbones.registry import (
     backbone_from_json,
     backbone_kinds,
@@ -16,6 +17,8 @@ from trdimp_ros.models.backbones.resnet import ResNet, ResNetConfig
 __all__ = [
     "Backbone",
     "BackboneConfig",
+    "EfficientNetLite0",
+    "EfficientNetLite0Config",
     "ResNet",
     "ResNetConfig",
     "backbone_from_json",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from trdimp_ros.models.backbones.base import Backbone, BackboneConfig
+from trdimp_ros.models.backbones.efficientnet_lite import EfficientNetLite0, EfficientNetLite0Config
 from trdimp_ros.models.backbones.resnet import ResNet, ResNetConfig
 
 Config = TypeVar("Config", bound=BackboneConfig)
@@ -82,3 +83,4 @@ def _find(kind: object) -> BackboneKind:
 
 
 register_backbone(ResNetConfig, ResNet)
+register_backbone(EfficientNetLite0Config, EfficientNetLite0)
