@@ -52,7 +52,8 @@ def test_presets_follow_the_specification():
         preset("trsiam").net_opt_iter == preset("trsiam").net_opt_update_iter == preset("trsiam").net_opt_hn_iter == 0
     )
     for name in ("trdimp_lasot", "trsiam_lasot"):
-        assert preset(name).template_frames == 15
+        assert preset(name).transformer_skipping == 0
+        assert preset(name).initial_samples == 15
     assert set(PRESETS) == {"compact", "trdimp", "trsiam", "trdimp_vot", "trdimp_lasot", "trsiam_lasot"}
 
 

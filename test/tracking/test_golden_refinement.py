@@ -12,16 +12,16 @@ from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.testing.golden_set import skip_in_small_set
 from trdimp_ros.tracking import State, TrackerConfig
 from trdimp_ros.tracking.cropping import sample_patch
-from trdimp_ros.tracking.frame_exchange import (
-    PARAMETER_SHAPES,
-    FrameDecision,
-    FrameNumbers,
-    NumberUpload,
-    ParameterNumbers,
-    number_shapes,
-    parameter_values,
+from trdimp_ros.tracking.frame_decision import FrameDecision
+from trdimp_ros.tracking.frame_pass import DeviceInputs, follow_scale, refine_frame
+from trdimp_ros.tracking.frame_settings import FrameSettings
+from trdimp_ros.tracking.host_inputs import (
+    FrameInputs,
+    FrameUpload,
+    ParameterInputs,
+    ParameterUpload,
+    parameter_inputs,
 )
-from trdimp_ros.tracking.frame_pass import _follow_scale, refine_frame
 from trdimp_ros.tracking.localization import Localization, Rule
 from trdimp_ros.tracking.refinement import ascend
 
@@ -43,22 +43,28 @@ def found(state: State, displacement: torch.Tensor) -> Localization:
     return Localization(rule, number, torch.tensor([0]), displacement.view(1, 2), scores, torch.ones(1))
 
 
-def parameter_numbers(config: TrackerConfig) -> ParameterNumbers:
-    upload = NumberUpload(PARAMETER_SHAPES, torch.device("cpu"))
-    upload.fill(parameter_values(config))
-    return ParameterNumbers(**upload.tensors)
+def settings_of(config: TrackerConfig) -> FrameSettings:
+    return FrameSettings.from_config(config, filter_size=4, attended_frames=1)
 
 
-def frame_numbers(config: TrackerConfig, **values) -> FrameNumbers:
+def parameters_on_device(config: TrackerConfig) -> ParameterInputs[torch.Tensor]:
+    upload = ParameterUpload(ParameterInputs, torch.device("cpu"))
+    upload.fill(parameter_inputs(config))
+    return upload.tensors
+
+
+def inputs_on_device(config: TrackerConfig, **values) -> FrameInputs[torch.Tensor]:
+    lengths = {"scales": 1, "side": config.image_sample_size, "candidates": config.num_init_random_boxes}
+    upload = FrameUpload(FrameInputs, torch.device("cpu"), 1, **lengths)
     defaults = {"image_size": [10000, 10000], "scale_bounds": [0.01, 100], "base_size": [1, 1], "scale": [1.2]}
-    shapes = number_shapes(1, 1, config.image_sample_size, config.num_init_random_boxes)
-    upload = NumberUpload(shapes, torch.device("cpu"))
-    upload.fill({name: np.zeros(shape) for name, shape in shapes.items()} | defaults | values)
-    return FrameNumbers(**upload.tensors)
+    zeros = {name: tensor[0].numpy() for name, tensor in vars(upload.tensors).items()}
+    upload.fill(FrameInputs(**(zeros | defaults | values)), target=0)
+    return upload.tensors
 
 
 def test_golden_ascent(golden, scorer_and_features):
     scorer, features = scorer_and_features
+    maps = scorer.prepare(features)
     runs = golden.groups(r"iounet/opt_(\w+?)/boxes")
     assert runs
     for run in runs:
@@ -75,9 +81,9 @@ def test_golden_ascent(golden, scorer_and_features):
             )
             boxes, scores = ascend(
                 scorer,
-                features,
+                maps,
                 golden["iounet/proposals"].view(1, -1, 4),
-                config,
+                settings_of(config),
                 torch.tensor([position, position, size, size]),
                 torch.tensor(decay),
             )
@@ -94,21 +100,21 @@ def test_golden_refined_box(golden, scorer_and_features):
     for case, expected in zip(cases, rows, strict=True):
         config = replace(TrackerConfig(), update_scale_when_uncertain=case["update_scale"], **case["changes"])
         state = State.NORMAL if case["update_scale"] else State.UNCERTAIN
+        frame = inputs_on_device(
+            config,
+            position=golden["refine/pos"],
+            size=golden["refine/target_sz"],
+            base_size=golden["refine/base_target_sz"],
+            sample_positions=sample_position,
+            sample_scales=golden["refine/sample_scale"],
+            uniform=golden["refine/uniform"][: config.num_init_random_boxes],
+        )
         packed = refine_frame(
             scorer,
-            features,
+            scorer.prepare(features),
             found(state, golden["refine/pos"] - sample_position),
-            frame_numbers(
-                config,
-                position=golden["refine/pos"],
-                size=golden["refine/target_sz"],
-                base_size=golden["refine/base_target_sz"],
-                sample_positions=sample_position,
-                sample_scales=golden["refine/sample_scale"],
-                uniform=golden["refine/uniform"][: config.num_init_random_boxes],
-            ),
-            parameter_numbers(config),
-            config,
+            DeviceInputs(torch.empty(0), frame, parameters_on_device(config)),
+            settings_of(config),
         )
         decision = FrameDecision.from_packed(packed[0].numpy())
         untouched = expected[5] == -1
@@ -125,7 +131,7 @@ def test_golden_update_of_position_and_scale(golden):
     rows = []
     for case in inputs["cases"]:
         scale = inputs["scale"] if case["scale"] is None else case["scale"]
-        scalars = frame_numbers(
+        frame = inputs_on_device(
             TrackerConfig(),
             **before,
             position=(0, 0),
@@ -134,7 +140,7 @@ def test_golden_update_of_position_and_scale(golden):
             sample_scales=[scale],
         )
         decision = FrameDecision.from_packed(
-            _follow_scale(found(State.NORMAL, torch.tensor(case["position"], dtype=torch.float32)), scalars)[0].numpy()
+            follow_scale(found(State.NORMAL, torch.tensor(case["position"], dtype=torch.float32)), frame)[0].numpy()
         )
         rows.append(np.concatenate([decision.position, decision.size, [decision.scale]]))
     golden.check("geometry/update_state", np.stack(rows))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
 from trdimp_ros.testing.golden_set import skip_in_small_set
-from trdimp_ros.tracking import augmentation
+from trdimp_ros.tracking import TrackerConfig, augmentation
 from trdimp_ros.tracking.cropping import sample_patch
 from trdimp_ros.tracking.filter_memory import SampleWeights
+from trdimp_ros.tracking.frame_settings import FrameSettings
 from trdimp_ros.tracking.geometry import (
     centered_sample_position,
     polygon_to_box,
@@ -104,16 +107,32 @@ def thresholds_of(parameters: dict) -> Thresholds:
     return Thresholds(*(torch.tensor(float(renamed.get(name, 0.0))) for name in Thresholds._fields))
 
 
+class Searched(NamedTuple):
+    """A `SearchedPlaces`."""
+
+    sample_positions: torch.Tensor
+    sample_scales: torch.Tensor
+    position: torch.Tensor
+    size: torch.Tensor
+
+
+def settings_of(**changes) -> FrameSettings:
+    return FrameSettings.from_config(TrackerConfig(**changes), filter_size=4, attended_frames=1)
+
+
 def test_golden_localization(golden):
     groups = golden.groups(r"(localize/\w+)/params")
     assert groups
     for group in groups:
         parameters = golden.json(f"{group}/params")
-        inputs = [golden[f"{group}/{name}"] for name in ("scores", "sample_pos", "sample_scale", "pos", "target_sz")]
-        windowed = parameters.get("window_output") and parameters.get("perform_hn_without_windowing")
-        window = hann_window(inputs[0].shape[-2:], torch.device("cpu")) if windowed else None
+        search = Searched(*(golden[f"{group}/{name}"] for name in ("sample_pos", "sample_scale", "pos", "target_sz")))
+        settings = settings_of(
+            image_sample_size=parameters["image_sample_size"],
+            window_output=bool(parameters.get("window_output")),
+            perform_hn_without_windowing=bool(parameters.get("perform_hn_without_windowing")),
+        )
         # All cases at once, as if they were targets.
-        result = localize(*inputs, thresholds_of(parameters), parameters["image_sample_size"], 4, window)
+        result = localize(golden[f"{group}/scores"], search, thresholds_of(parameters), settings)
         golden.check(f"{group}/branch", result.rule)
         golden.check(f"{group}/flag", result.state)
         golden.check(f"{group}/scale_ind", result.scale_index)
@@ -126,16 +145,13 @@ def test_golden_localization_of_equal_peaks(golden):
     count = len(scores)
     inputs = golden.inputs("localize/ties/scores")
     position = torch.tensor(inputs["position"]).expand(count, 2)
-    result = localize(
-        scores,
+    search = Searched(
         position[:, None],
         torch.full((count, 1), inputs["sample_scale"]),
         position,
         torch.tensor(inputs["target_size"]).expand(count, 2),
-        thresholds_of(parameters),
-        352,
-        4,
     )
+    result = localize(scores, search, thresholds_of(parameters), settings_of())
     golden.check("localize/ties/branch", result.rule)
     golden.check("localize/ties/flag", result.state)
     golden.check("localize/ties/translation", result.displacement)
@@ -145,17 +161,13 @@ def test_golden_plain_localization(golden):
     parameters = golden.json("localize/trdimp/params")
     scores = golden["localize/plain/scores"]
     count, scales = scores.shape[:2]
-    result = localize(
-        scores,
+    search = Searched(
         torch.zeros(count, scales, 2),
         torch.tensor(golden.inputs("localize/plain/scores")["sample_scales"]).expand(count, scales),
         torch.zeros(count, 2),
         torch.ones(count, 2),
-        thresholds_of(parameters),
-        352,
-        4,
-        advanced=False,
     )
+    result = localize(scores, search, thresholds_of(parameters), settings_of(advanced_localization=False))
     golden.check("localize/plain/translation", result.displacement)
     golden.check("localize/plain/scale_ind", result.scale_index)
 

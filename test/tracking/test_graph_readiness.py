@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, State, Tracker, preset
 from trdimp_ros.tracking.device_steps import DeviceSteps
+from trdimp_ros.tracking.host_inputs import UpdateInputs
 
 FRAMES, BOXES = small_scene()
 
@@ -105,7 +106,7 @@ def test_nothing_waits_for_the_host():
     tracker = start()
     steps = steps_of(tracker)
     calls = locate_calls(tracker, FRAMES[2])
-    calls += recorded(lambda: steps.learn_sample(0, 2, tracker.stage))
+    calls += recorded(lambda: steps.learn_sample(0, 2))
     calls += recorded(lambda: steps.learn_template(0))
     assert not WAITS_FOR_THE_HOST & {call[0] for call in calls}
 
@@ -115,10 +116,11 @@ def test_learning_makes_the_same_calls_in_any_slot():
     steps = steps_of(tracker)
     seen = []
     for slot in (0, 7, 16):
-        steps.lessons.fill(
-            {"box": [30, 30, 20, 20], "slot": [slot], "sample_weights": torch.rand(50), "template_slot": [slot]}
+        steps.updates.fill(
+            UpdateInputs(box=[30, 30, 20, 20], sample_slot=[slot], sample_weights=torch.rand(50), template_slot=[slot]),
+            target=0,
         )
-        sample = recorded(lambda: steps.learn_sample(0, 1, tracker.stage))
+        sample = recorded(lambda: steps.learn_sample(0, 1))
         seen.append((sample, recorded(lambda: steps.learn_template(0))))
     assert seen[0] == seen[1] == seen[2]
 
@@ -128,10 +130,10 @@ def test_buffers_stay_where_they_are_even_for_a_new_target():
     steps = steps_of(tracker)
 
     def places() -> list[int]:
-        models, memory = steps.models, steps.memories(0).samples
-        tensors = [*steps.numbers.tensors.values(), *steps.lessons.tensors.values(), steps.crops.pixels]
-        tensors += [models.filters, models.memory.keys, models.memory.values, memory.features, memory.sample_weights]
-        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, models.scorer._modulation]]
+        memory, encoded = steps.memories(0).samples, steps.memories(0).templates.encoded
+        tensors = [*vars(steps.frames.tensors).values(), *vars(steps.updates.tensors).values(), steps.crops.pixels]
+        tensors += [steps.filters, encoded.keys, encoded.values, memory.features, memory.sample_weights]
+        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, steps._scorer._modulation]]
 
     before = places()
     for frame in FRAMES[2:]:

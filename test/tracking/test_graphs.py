@@ -39,11 +39,16 @@ def fake_cuda(monkeypatch):
 def test_first_eagerly_then_recorded_then_replayed(fake_cuda):
     runner = GraphRunner(torch.device("cuda"))
     calls = []
-    results = [runner.run("a", lambda: calls.append(1) or len(calls)) for _ in range(5)]
+
+    def count(step: str) -> int:
+        calls.append(step)
+        return len(calls)
+
+    results = [runner.run(count, "a") for _ in range(5)]
     assert len(calls) == 2
     assert results == [1, 2, 2, 2, 2]
     assert [graph.replays for graph in fake_cuda] == [4]
-    runner.run("b", lambda: calls.append(1))
+    runner.run(count, "b")
     assert len(fake_cuda) == 1
 
 
@@ -71,7 +76,7 @@ def test_a_failed_recording_falls_back_with_one_line(fake_cuda, monkeypatch, cap
     monkeypatch.setattr(torch.cuda, "graph", failing)
     runner = GraphRunner(torch.device("cuda"))
     with caplog.at_level(logging.WARNING):
-        results = [runner.run("a", lambda: 7) for _ in range(4)]
+        results = [runner.run(int, "7") for _ in range(4)]
     assert results == [7, 7, 7, 7]
     assert not runner.enabled
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -82,5 +87,5 @@ def test_the_cpu_runs_eagerly():
     runner = GraphRunner(torch.device("cpu"))
     calls = []
     for _ in range(4):
-        runner.run("a", lambda: calls.append(1))
+        runner.run(calls.append, 1)
     assert (len(calls), runner.enabled) == (4, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, Tracker
 from trdimp_ros.tracking.randomness import RandomSource
@@ -137,7 +138,9 @@ def test_random_numbers_may_be_given():
     tracker = several()
     tracker.add("seeded", FRAMES[0], BOXES[0])
     tracker.add("given", FRAMES[0], BOXES[0], RandomSource(5))
+    tracker.add("given a seed", FRAMES[0], BOXES[0], 5)
     results = tracker.track(FRAMES[1])
+    assert results["given"].box == pytest.approx(results["given a seed"].box)
     assert not np.array_equal(results["seeded"].box, results["given"].box)
 
 
@@ -149,3 +152,129 @@ def test_score_maps_belong_to_their_targets():
     results = tracker.track(FRAMES[1])
     for name in ("a", "b"):
         assert tracker.score_map(name).max() == pytest.approx(results[name].confidence)
+
+
+def test_template_updates_may_be_switched_on_before_a_second_target_comes():
+    """The rooms of the targets are of one size, whatever was set when each of them was taken."""
+    changes = {"transformer_skipping": 0}
+    tracker = several(**changes)
+    tracker.add("a", FRAMES[0], OTHER_BOXES["a"])
+    results = [tracker.track(frame) for frame in FRAMES[1:3]]
+    tracker.config = tiny_config(transformer_skipping=1)
+    tracker.add("b", FRAMES[2], OTHER_BOXES["b"])
+    results += [tracker.track(frame) for frame in FRAMES[3:5]]
+    assert len(tracker.memories("a").templates) == tracker.config.initial_samples + 2
+    tracker.config = tiny_config(**changes)
+    tracker.add("c", FRAMES[4], OTHER_BOXES["c"])
+    results += [tracker.track(frame) for frame in FRAMES[5:7]]
+    assert set(results[-1]) == {"a", "b", "c"}
+    # Free slots and the other targets change nothing.
+    tracker = several(**changes)
+    tracker.add("c", FRAMES[4], OTHER_BOXES["c"])
+    assert_same_results([frame["c"] for frame in results[4:]], [tracker.track(frame)["c"] for frame in FRAMES[5:7]])
+
+
+def test_without_template_updates_only_the_first_frame_is_attended_to():
+    seen = []
+    for skipping in (0, 5):
+        tracker = several(transformer_skipping=skipping)
+        tracker.add("a", FRAMES[0], BOXES[0])
+        tracker.track(FRAMES[1])
+        seen.append(tracker._steps._located[0].settings.attended_frames)
+    assert seen == [tracker.config.initial_samples, tracker.config.template_frames]
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "a", "b")])
+def test_targets_may_be_located_in_images_of_their_own(order):
+    """One target sees every other image, as one does that catches up; all learn as if they were alone."""
+    changes = {"train_skipping": 2, "transformer_skipping": 2}
+    tracker = several(**changes)
+    for name in order:
+        tracker.add(name, FRAMES[0], OTHER_BOXES[name])
+    results: dict = {name: [] for name in order}
+    for number in range(1, 9):
+        for names in (("a", "c"), ("b",)):
+            if "b" in names and number % 2:
+                continue
+            for name, result in tracker.locate(FRAMES[number], names).items():
+                results[name].append(result)
+            assert set(names) <= set(results)
+        tracker.learn(("a",))
+        tracker.learn(("b", "c"))
+    for name in ("a", "c"):
+        assert_same_results(results[name], alone(OTHER_BOXES[name], FRAMES[1:9], **changes))
+    assert_same_results(results["b"], alone(OTHER_BOXES["b"], FRAMES[2:9:2], **changes))
+
+
+def test_only_the_targets_asked_for_are_computed(monkeypatch):
+    tracker = several()
+    for name, box in OTHER_BOXES.items():
+        tracker.add(name, FRAMES[0], box)
+    engine, sizes = tracker._network.engine, []
+    backbone = engine.backbone
+    monkeypatch.setattr(engine, "backbone", lambda images: sizes.append(len(images)) or backbone(images))
+    assert set(tracker.locate(FRAMES[1], ["b"])) == {"b"}
+    assert set(tracker.locate(FRAMES[1], ["c", "a"])) == {"a", "c"}
+    assert set(tracker.locate(FRAMES[1], ["c", "b"])) == {"b", "c"}
+    assert tracker.locate(FRAMES[1], []) == {}
+    assert set(tracker.locate(FRAMES[1])) == {"a", "b", "c"}
+    assert sizes == [1, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize("step", ["locate", "learn"])
+def test_a_wrong_name_among_those_asked_for_changes_nothing(step):
+    tracker = several(**{"train_skipping": 1})
+    tracker.add("a", FRAMES[0], BOXES[0])
+    tracker.locate(FRAMES[1])
+    stored, frame_number = tracker.memories("a").samples.weights.stored, tracker.target("a").frame_number
+    with pytest.raises(ValueError, match="no target 'x'"):
+        tracker.learn(["a", "x"]) if step == "learn" else tracker.locate(FRAMES[2], ["a", "x"])
+    assert tracker.memories("a").samples.weights.stored == stored
+    assert tracker.target("a").frame_number == frame_number
+    tracker.learn(["a"])
+    assert tracker.memories("a").samples.weights.stored == stored + 1
+
+
+def test_a_target_stays_when_learning_it_anew_fails(monkeypatch):
+    tracker, untouched = several(), several()
+    for one in (tracker, untouched):
+        for name, box in OTHER_BOXES.items():
+            one.add(name, FRAMES[0], box)
+        one.track(FRAMES[1])
+
+    def fail(*given):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tracker._network.filter_optimizer, "forward", fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            tracker.add("b", FRAMES[2], OTHER_BOXES["c"])
+    assert tracker.names == untouched.names
+    assert tracker.track(FRAMES[2]) == untouched.track(FRAMES[2])
+
+
+def test_another_engine_can_compute_the_features():
+    """It gets the prepared network, and what it computes is what the tracker goes by."""
+    calls: list[str] = []
+
+    class Counting(TorchEngine):
+        def backbone(self, images):
+            calls.append("backbone")
+            return super().backbone(images)
+
+        def classification_feature(self, coarse):
+            calls.append("classification")
+            return super().classification_feature(coarse)
+
+        def box_features(self, fine, coarse):
+            calls.append("box")
+            return super().box_features(fine, coarse)
+
+    tracker = MultiTracker(tiny_network(), tiny_config(), engine=Counting)
+    tracker.add("a", FRAMES[0], BOXES[0])
+    views = tracker.config.initial_views
+    assert calls.count("backbone") == calls.count("classification") == -(-views // 4)
+    calls.clear()
+    result = tracker.track(FRAMES[1])["a"]
+    assert calls == ["backbone", "classification", "box"]
+    assert_same_results([result], alone(BOXES[0], FRAMES[1:2]))

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network, tiny_tracker
-from trdimp_ros.tracking import State, Tracker
+from trdimp_ros.tracking import State, Tracker, multi_tracker
+from trdimp_ros.tracking.randomness import RandomSource
 
 
 @pytest.fixture
@@ -55,6 +56,8 @@ BAD_BOXES = {
     "nan": ((math.nan, 1, 2, 2), "finite"),
     "infinite": ((1, 1, math.inf, 2), "finite"),
     "zero width": ((1, 1, 0, 2), "w=0"),
+    "no pixel at all": ((50, 50, 1e-30, 1e-30), "at least 0.1 pixels wide and high"),
+    "thinner than any target": ((50, 50, 20, 0.09), "at least 0.1 pixels"),
     "negative height": ((1, 1, 5, -2), "h=-2"),
     "right of the image": ((160, 1, 5, 5), "160x120"),
     "above the image": ((1, -9, 5, 5), "160x120"),
@@ -101,6 +104,8 @@ def test_reset_forgets_the_target(started):
     [
         ((120, 160), (20, 30, 1, 1)),
         ((120, 160), (0.2, 0.1, 0.5, 0.5)),
+        ((120, 160), (159.9, 119.9, 0.1, 0.1)),
+        ((120, 160), (20, 30, 0.1, 1200)),
         ((120, 160), (-100, -80, 400, 300)),
         ((2, 2), (0, 0, 2, 2)),
         ((1, 1), (0, 0, 1, 1)),
@@ -111,6 +116,8 @@ def test_reset_forgets_the_target(started):
     ids=[
         "one pixel",
         "less than a pixel",
+        "smallest sides",
+        "narrowest and highest",
         "larger than the image",
         "2x2",
         "1x1",
@@ -340,3 +347,49 @@ def test_a_clear_view_is_remembered(started):
     started.config = replace(started.config, clear_view_threshold=1e-6)
     started.track(small_scene()[0][3])
     assert np.array_equal(started.target.clear_size, started.target.size)
+
+
+@pytest.mark.parametrize("step", ["look_at_first_frame", "learn_target", "classification_feature", "decode", "filter"])
+def test_a_target_stays_when_learning_a_new_one_fails(started, monkeypatch, step):
+    def fail(*given, **named):
+        raise RuntimeError("out of memory")
+
+    network = started._targets._network
+    where = {
+        "classification_feature": (network.engine, "classification_feature"),
+        "decode": (network.transformer, "decode"),
+        "filter": (network.filter_optimizer, "forward"),
+    }.get(step, (multi_tracker, step))
+    before, (frames, boxes) = snapshot(started), small_scene()
+    with monkeypatch.context() as broken:
+        broken.setattr(*where, fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            started.initialize(frames[2], boxes[5])
+    assert_same(before, snapshot(started))
+    assert started.track(frames[2]).found
+
+
+def test_what_learning_needs_may_change_while_tracking(started):
+    """Template updates on, off and on again; the memory keeps its size and what it holds."""
+    frames, boxes = small_scene()
+    for number, skipping in enumerate((0, 1, 0, 3, 1), start=2):
+        started.config = replace(started.config, transformer_skipping=skipping)
+        assert math.isfinite(started.track(frames[number]).confidence)
+    assert len(started.template_memory) == started.config.initial_samples + 2
+    started.initialize(frames[0], boxes[0])
+    assert len(started.template_memory) == started.config.initial_samples
+    assert math.isfinite(started.track(frames[1]).confidence)
+
+
+def test_random_numbers_may_be_given_or_seeded():
+    frames, boxes = small_scene()
+    runs = []
+    for random in (None, 0, RandomSource(0), 1):
+        tracker = tiny_tracker()
+        tracker.initialize(frames[0], boxes[0], random)
+        runs.append([tracker.track(frame).box for frame in frames[1:4]])
+    assert runs[0] == runs[1] == runs[2] != runs[3]
+    tracker.initialize(frames[0], boxes[0])
+    assert [tracker.track(frame).box for frame in frames[1:4]] != runs[3], "they go on where nothing is given"
+    tracker.initialize(frames[0], boxes[0], 1)
+    assert [tracker.track(frame).box for frame in frames[1:4]] == runs[3]

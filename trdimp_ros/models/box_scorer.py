@@ -30,9 +30,9 @@ class BoxScorer:
     share the linear layers, whose weights are read once for all boxes of all targets.
 
     Args:
-        regressor: In eval mode.
-        max_targets: Most targets to score for.
-        dtype: Of the linear layers' products, which read more memory than all the rest.
+        regressor: The IoU predictor, in eval mode.
+        max_targets: The number of targets that there is room for.
+        dtype: The precision of the linear layers' products, which read more memory than all the rest.
     """
 
     def __init__(self, regressor: BoxRegressor, max_targets: int = 1, dtype: torch.dtype = torch.float32) -> None:
@@ -60,22 +60,24 @@ class BoxScorer:
         self._summer = MapSummer(max_targets, levels, points)
 
     def set_modulation(self, target: int, modulation: tuple[torch.Tensor, torch.Tensor]) -> None:
-        """Take the two modulation vectors (channels,) of one target; buffers keep their place in memory."""
+        """Copy in the two modulation vectors (channels,) of one target."""
         for buffer, vector in zip(self._modulation, modulation, strict=True):
             buffer[target].copy_(vector)
 
     def copy_target(self, source: int, destination: int) -> None:
-        """Score for the target in one place from another one too."""
+        """Use the modulation of the target at one index for another index too."""
         self._modulation[:, destination].copy_(self._modulation[:, source])
 
-    def prepare(self, features: tuple[torch.Tensor, torch.Tensor]) -> IntegralMaps:
-        """Sum up features from `BoxRegressor.search_features`, one search area for each of the first T targets.
+    def prepare(self, features: tuple[torch.Tensor, torch.Tensor], first: int = 0) -> IntegralMaps:
+        """Sum up features; the result is good until the next call.
 
-        The result is good until the next call.
+        Args:
+            features: Two levels from `BoxRegressor.search_features`, one search area for each of T targets.
+            first: The index of the first of these targets; the others follow it.
         """
         return self._summer(
             [
-                feature.permute(0, 2, 3, 1) * vectors[: len(feature), None, None]  # (T, H, W, C)
+                feature.permute(0, 2, 3, 1) * vectors[first : first + len(feature), None, None]  # (T, H, W, C)
                 for feature, vectors in zip(features, self._modulation, strict=True)
             ]
         )

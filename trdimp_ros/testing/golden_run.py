@@ -77,9 +77,8 @@ class RecordedRandom(RandomSource):
 def start(golden: GoldenSet, run: Any) -> Tracker:
     """A tracker initialised as the run was."""
     tracker = Tracker(golden.network, config_of(run))
-    if "random_shift_uniform" in run.files:
-        tracker.random = RecordedRandom(run)
-    tracker.initialize(golden.clip[0], run["init_box"].tolist())
+    random = RecordedRandom(run) if "random_shift_uniform" in run.files else None
+    tracker.initialize(golden.clip[0], run["init_box"].tolist(), random)
     return tracker
 
 

@@ -224,9 +224,7 @@ class TrackerConfig:
 
     @property
     def template_frames(self) -> int:
-        """Capacity of the transformer memory. It always holds the initial samples; with no updates, only those."""
-        if self.transformer_skipping == 0:
-            return self.initial_samples
+        """Capacity of the transformer memory, which always holds the initial samples."""
         return max(self.transformer_memory_size, self.initial_samples)
 
     def fixed_differences(self, other: TrackerConfig) -> list[str]:

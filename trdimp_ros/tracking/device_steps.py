@@ -1,4 +1,4 @@
-"""The device's side of a tracker: buffers that keep their place in memory, and the steps that work on them.
+"""The device's side of a tracker: buffers whose addresses do not change, and the steps that work on them.
 
 Every step reads what the host has uploaded and what earlier steps have left in the buffers; none waits for the host,
 and all shapes are fixed. So each can be recorded as a CUDA graph.
@@ -10,92 +10,107 @@ from typing import NamedTuple
 
 import torch
 
-from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.config import STRIDE
+from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.models.target_filter import score_size
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.filter_memory import FilterMemory
-from trdimp_ros.tracking.frame_exchange import (
-    PARAMETER_SHAPES,
-    CropUpload,
-    FrameNumbers,
-    NumberUpload,
-    ParameterNumbers,
-    number_shapes,
-    parameter_values,
+from trdimp_ros.tracking.first_frame import LearnedTarget
+from trdimp_ros.tracking.frame_pass import (
+    DeviceInputs,
+    FrameOutput,
+    LearnedModels,
+    StageHook,
+    locate_frame,
+    no_stage,
 )
-from trdimp_ros.tracking.frame_pass import FrameOutput, StageHook, TargetModels, locate_frame, no_stage
+from trdimp_ros.tracking.frame_settings import FrameSettings
 from trdimp_ros.tracking.graphs import GraphRunner
-from trdimp_ros.tracking.localization import hann_window
+from trdimp_ros.tracking.host_inputs import (
+    FrameInputs,
+    FrameUpload,
+    ParameterInputs,
+    ParameterUpload,
+    UpdateInputs,
+    UpdateUpload,
+    parameter_inputs,
+)
 from trdimp_ros.tracking.template_memory import TemplateMemory, encoded_memory
+from trdimp_ros.tracking.uploads import CropUpload, rows
 
 
 class TargetMemories(NamedTuple):
     """The frames that are remembered of one target.
 
     Attributes:
-        samples: That the target filter is trained on.
-        templates: That the transformer attends to.
+        samples: The frames that the target filter is trained on.
+        templates: The frames that the transformer attends to.
     """
 
     samples: FilterMemory
     templates: TemplateMemory
 
 
+class LocatedOutput(NamedTuple):
+    """Where the features lie that a target was located with last.
+
+    Attributes:
+        targets: The indices of the targets that were located together.
+        settings: The settings that they were located with.
+        output: The result for all of them.
+        row: The target's row in it.
+    """
+
+    targets: range
+    settings: FrameSettings
+    output: FrameOutput
+    row: int
+
+
 class DeviceSteps:
-    """Buffers and steps for several targets, which have the places 0, 1, ... without gaps.
+    """Buffers and steps for several targets, which have the indices 0, 1, ...
 
     Args:
-        network: Prepared for inference, on the device.
+        network: The network prepared for inference.
         config: Its fixed fields give the sizes.
-        max_targets: Places.
-        device: Where everything is.
-        dtype: Of backbone and attention.
+        max_targets: The number of targets that there is room for.
         graphs: Whether to record CUDA graphs where the device has them.
 
     Attributes:
+        stage: Called with the name of each stage when its work has been issued, where nothing is recorded.
         crops: Upload of the search areas' pixels: of the first target at all scales, then of the second, and so on.
-        numbers: Upload of `FrameNumbers`.
-        lessons: Upload of what `learn_sample` and `learn_template` need, for each target: ``box`` (4,) of it in its
-            search area, ``slot`` (1,) of the filter memory and its ``sample_weights`` (M, 1), ``template_slot`` (1,).
-        models: What has been learned of the targets.
+        frames: Upload of what the host decides for locating.
+        updates: Upload of what the host decides for learning.
+        filters: The target filters (T, C, K, K) float32.
     """
 
-    def __init__(
-        self,
-        network: TrDiMPNet,
-        config: TrackerConfig,
-        max_targets: int,
-        device: torch.device,
-        dtype: torch.dtype,
-        graphs: bool,
-    ) -> None:
-        self._network, self._device, self._dtype = network, device, dtype
-        sizes, side = network.config, config.image_sample_size
+    def __init__(self, network: InferenceNetwork, config: TrackerConfig, max_targets: int, graphs: bool) -> None:
+        self.stage: StageHook = no_stage
+        self._network = network
+        device, sizes, side = network.device, network.config, config.image_sample_size
         self._cells = side // STRIDE
         self._score_size = score_size((self._cells, self._cells), sizes.filter_size)
         scales = len(config.scale_factors)
         self.crops = CropUpload(max_targets * scales, side, device)
-        self.numbers = NumberUpload(number_shapes(max_targets, scales, side, config.num_init_random_boxes), device)
-        lesson = {"box": (4,), "slot": (1,), "sample_weights": (config.sample_memory_size, 1), "template_slot": (1,)}
-        self.lessons = NumberUpload({name: (max_targets, *shape) for name, shape in lesson.items()}, device)
-        self._parameters = NumberUpload(PARAMETER_SHAPES, device)
-        self.set_config(config)
-        windowed = config.window_output and config.perform_hn_without_windowing
-        self._window = hann_window(self._score_size, device) if windowed else None
-        transformer = network.classifier.transformer
-        self.models = TargetModels(
-            torch.zeros(max_targets, sizes.feature_channels, sizes.filter_size, sizes.filter_size, device=device),
-            encoded_memory(max_targets, config.template_frames, self._cells**2, transformer, device, dtype),
-            BoxScorer(network.bb_regressor, max_targets, dtype) if config.use_iou_net else None,
+        self.frames = FrameUpload(
+            FrameInputs, device, max_targets, scales=scales, candidates=config.num_init_random_boxes, side=side
         )
+        self.updates = UpdateUpload(UpdateInputs, device, max_targets, samples=config.sample_memory_size)
+        self._parameters = ParameterUpload(ParameterInputs, device)
+        self.filters = torch.zeros(
+            max_targets, sizes.feature_channels, sizes.filter_size, sizes.filter_size, device=device
+        )
+        self._encoded = encoded_memory(
+            max_targets, config.template_frames, self._cells**2, network.transformer, device, network.dtype
+        )
+        self._scorer = BoxScorer(network.box_regressor, max_targets, network.dtype) if config.use_iou_net else None
         self._memories: list[TargetMemories] = []
+        self._located: dict[int, LocatedOutput] = {}
         self._runner = GraphRunner(device, graphs)
-        self._output: FrameOutput | None = None
-        self._variant: tuple[int | bool, ...] = ()
+        self.set_config(config)
 
     @property
     def uses_graphs(self) -> bool:
@@ -105,98 +120,117 @@ class DeviceSteps:
     def set_config(self, config: TrackerConfig) -> None:
         """Use other parameters; the fixed ones must be the same."""
         self._config = config
-        self._parameters.fill(parameter_values(config))
+        self._parameters.fill(parameter_inputs(config))
         self._parameters.send()
 
-    def memories(self, place: int) -> TargetMemories:
+    def memories(self, index: int) -> TargetMemories:
         """The memories of one target; they take their room on the device when first asked for."""
-        while len(self._memories) <= place:
+        while len(self._memories) <= index:
             self._memories.append(self._new_memories(len(self._memories)))
-        return self._memories[place]
+        return self._memories[index]
 
-    def set_target(
-        self, place: int, filters: torch.Tensor, modulation: tuple[torch.Tensor, torch.Tensor] | None
-    ) -> None:
-        """Take a new target's filter (1, C, K, K) and box reference."""
-        self.models.filters[place].copy_(filters[0])
-        if self.models.scorer is not None and modulation is not None:
-            self.models.scorer.set_modulation(place, modulation)
+    def set_target(self, index: int, learned: LearnedTarget) -> None:
+        """Copy in what the first frame has taught of a new target."""
+        samples, templates = self.memories(index)
+        samples.reset(learned.decoded, learned.maps)
+        templates.copy_from(learned.templates)
+        self.filters[index].copy_(learned.filters[0])
+        if self._scorer is not None and learned.modulation is not None:
+            self._scorer.set_modulation(index, learned.modulation)
+        self._located.pop(index, None)
 
     def copy_target(self, source: int, destination: int) -> None:
-        """Give the target in one place another one too."""
-        self.models.filters[destination].copy_(self.models.filters[source])
-        if self.models.scorer is not None:
-            self.models.scorer.copy_target(source, destination)
+        """Copy all that has been learned of the target at one index to another index."""
+        self.filters[destination].copy_(self.filters[source])
+        if self._scorer is not None:
+            self._scorer.copy_target(source, destination)
         mine, theirs = self.memories(destination), self.memories(source)
         mine.samples.copy_from(theirs.samples)
         mine.templates.copy_from(theirs.templates)
+        self._located.pop(destination, None)
 
-    def locate(self, targets: int, stage: StageHook) -> FrameOutput:
-        """Find the first targets in the uploaded search areas; stages are told only where nothing is recorded."""
-        stage, config = self._unless_recorded(stage), self._config
-        crops = self.crops.pixels[: targets * len(config.scale_factors)]
-        numbers, models = FrameNumbers(**self.numbers.tensors).first(targets), self.models.first(targets)
-        parameters = ParameterNumbers(**self._parameters.tensors)
-        # What of the parameters that may change shapes the computation and not only its numbers.
-        self._variant = (
-            targets,
-            config.advanced_localization,
-            config.update_scale_when_uncertain,
-            config.use_iounet_pos_for_learning,
-        )
-        self._output = self._runner.run(
-            ("locate", self._variant),
-            lambda: locate_frame(
-                self._network, models, crops, numbers, parameters, self._window, config, self._dtype, stage
-            ),
-        )
-        return self._output
+    def locate(self, targets: range) -> FrameOutput:
+        """Find the targets of these indices in the uploaded search areas."""
+        settings = self._settings(targets)
+        output = self._runner.run(self._locate, targets, settings)
+        for row, index in enumerate(targets):
+            self._located[index] = LocatedOutput(targets, settings, output, row)
+        return output
 
-    def learn_sample(self, place: int, iterations: int, stage: StageHook) -> None:
+    def learn_sample(self, index: int, iterations: int) -> None:
         """Store the located frame in a target's filter memory and improve its filter by this many steps."""
-        stage = self._unless_recorded(stage)
-        key = ("sample", place, iterations, self._variant)
-        self._runner.run(key, lambda: self._learn_sample(place, iterations, stage))
+        located = self._located[index]
+        self._runner.run(self._learn_sample, index, iterations, located.targets, located.settings)
 
-    def learn_template(self, place: int) -> None:
+    def learn_template(self, index: int) -> None:
         """Store the located frame in a target's template memory, from which `retire_template` has been finished."""
-        self._runner.run(("template", place, self._variant), lambda: self._learn_template(place))
+        located = self._located[index]
+        self._runner.run(self._learn_template, index, located.targets, located.settings)
 
-    def retire_template(self, place: int, part: int) -> None:
+    def retire_template(self, index: int, part: int) -> None:
         """Prepare one part of a target's template memory for the frame that leaves it next."""
-        slot = self.lessons.tensors["template_slot"][place]
-        templates = self._memories[place].templates
-        self._runner.run(("retire", place, part), lambda: templates.retire(slot.long(), part))
+        self._runner.run(self._retire_template, index, part)
 
-    def _unless_recorded(self, stage: StageHook) -> StageHook:
+    @property
+    def _told(self) -> StageHook:
         """A hook may wait for the device, which a recording does not bear, and a replay would not call it."""
-        return no_stage if self._runner.enabled else stage
+        return no_stage if self._runner.enabled else self.stage
 
-    def _new_memories(self, place: int) -> TargetMemories:
+    def _settings(self, targets: range) -> FrameSettings:
+        """Template frames that never come need not be attended to: without updates there are only the first ones."""
+        config = self._config
+        frames = config.template_frames
+        if config.transformer_skipping == 0:
+            most = max(len(self.memories(index).templates) for index in targets)
+            frames = config.initial_samples if most <= config.initial_samples else frames
+        return FrameSettings.from_config(config, self._network.config.filter_size, frames)
+
+    def _new_memories(self, index: int) -> TargetMemories:
         config, cells = self._config, self._cells
         feature_shape = (cells, cells, self._network.config.feature_channels)
-        samples = FilterMemory(config.sample_memory_size, feature_shape, self._score_size, self._device)
-        keys, values = (buffer[place : place + 1] for buffer in (self.models.memory.keys, self.models.memory.values))
-        encoded, transformer = EncodedMemory(keys, values), self._network.classifier.transformer
-        return TargetMemories(samples, TemplateMemory(transformer, encoded, config.template_frames))
+        samples = FilterMemory(config.sample_memory_size, feature_shape, self._score_size, self._network.device)
+        keys, values = (buffer[index : index + 1] for buffer in (self._encoded.keys, self._encoded.values))
+        templates = TemplateMemory(self._network.transformer, EncodedMemory(keys, values), config.template_frames)
+        return TargetMemories(samples, templates)
 
-    def _learn_sample(self, place: int, iterations: int, stage: StageHook) -> None:
-        assert self._output is not None
-        optimizer, memory = self._network.classifier.filter_optimizer, self._memories[place].samples
-        lesson = {name: values[place] for name, values in self.lessons.tensors.items()}
-        maps = optimizer.sample_maps(lesson["box"][None], self._score_size)
-        memory.store(lesson["slot"].long(), self._output.decoded[place, None], maps, lesson["sample_weights"])
-        stage("filter memory")
+    def _locate(self, targets: range, settings: FrameSettings) -> FrameOutput:
+        first, stop = targets.start, targets.stop
+        scales, tokens = len(self._config.scale_factors), settings.attended_frames * self._cells**2
+        inputs = DeviceInputs(
+            pixels=self.crops.pixels[first * scales : stop * scales],
+            frame=rows(self.frames.tensors, first, stop),
+            parameters=self._parameters.tensors,
+        )
+        models = LearnedModels(
+            filters=self.filters[first:stop],
+            memory=EncodedMemory(self._encoded.keys[first:stop, :tokens], self._encoded.values[first:stop, :tokens]),
+            scorer=self._scorer,
+            first=first,
+        )
+        return locate_frame(self._network, models, inputs, settings, self._told)
+
+    def _learn_sample(self, index: int, iterations: int, targets: range, settings: FrameSettings) -> None:
+        """``targets`` and ``settings`` say which recording of `_locate` has left the features."""
+        located, update = self._located[index], rows(self.updates.tensors, index, index + 1)
+        optimizer, memory = self._network.filter_optimizer, self._memories[index].samples
+        maps = optimizer.sample_maps(update.box, self._score_size)
+        decoded = located.output.decoded[located.row, None]
+        memory.store(update.sample_slot[0].long(), decoded, maps, update.sample_weights[0])
+        self._told("filter memory")
         if iterations:
-            filters = self.models.filters[place, None]
+            filters = self.filters[index, None]
             steps = optimizer(filters, memory.features, memory.maps, iterations, memory.sample_weights)
             filters.copy_(steps[-1])
-            stage("filter update")
+            self._told("filter update")
 
-    def _learn_template(self, place: int) -> None:
-        assert self._output is not None
-        side, cells = self._config.image_sample_size, self._cells
-        lesson = {name: values[place] for name, values in self.lessons.tensors.items()}
-        mask = gaussian_label(lesson["box"][None], (cells, cells), (side, side), self._network.config.filter_size)
-        tokens = self._output.feature[place, None].flatten(1, 2)
-        self._memories[place].templates.store(lesson["template_slot"].long(), tokens, mask.flatten(1))
+    def _learn_template(self, index: int, targets: range, settings: FrameSettings) -> None:
+        """See `_learn_sample`."""
+        located, update = self._located[index], rows(self.updates.tensors, index, index + 1)
+        side, cells = settings.image_sample_size, self._cells
+        mask = gaussian_label(update.box, (cells, cells), (side, side), settings.filter_size)
+        tokens = located.output.feature[located.row, None].flatten(1, 2)
+        self._memories[index].templates.store(update.template_slot[0].long(), tokens, mask.flatten(1))
+
+    def _retire_template(self, index: int, part: int) -> None:
+        slot = self.updates.tensors.template_slot[index].long()
+        self._memories[index].templates.retire(slot, part)

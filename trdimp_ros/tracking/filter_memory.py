@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from trdimp_ros.models.target_filter import SampleMaps
 
+NEGLIGIBLE = np.float32(0.01)
+"""A weight below this share of the learning rate comes from a rate that was changed, for instance from 0."""
+
 
 class SampleWeights:
-    """Weights of the stored samples and the choice of the slot for a new one; on the host (spec section 8).
+    """Weights of the stored samples and the choice of the slot for a new one; on the host.
 
     Args:
         capacity: Number of slots.
@@ -21,7 +24,7 @@ class SampleWeights:
     Attributes:
         values: (capacity,) float32, zero in free slots.
         stored: Number of samples ever stored; grows beyond the capacity.
-        newest: Slot of the last sample added, None before the first.
+        newest: Slot of the last sample added with a weight, None before the first.
     """
 
     def __init__(self, capacity: int, initial: int) -> None:
@@ -35,8 +38,10 @@ class SampleWeights:
         """Make room for a sample.
 
         Args:
-            learning_rate: Weight of the new sample; those after it outweigh it by 1 / (1 - rate) each.
-            initial_minimum: Least total weight of the first frame's samples, which are then never replaced; 0: none.
+            learning_rate: The weight of the new sample; those after it outweigh it by 1 / (1 - rate) each.
+                0: it does not count.
+            initial_minimum: The least total weight of the first frame's samples, which are then never replaced; 0:
+                there is none.
 
         Returns:
             The slot to write it to.
@@ -48,7 +53,10 @@ class SampleWeights:
             values[0] = 1
         else:
             slot = self._slot(replace_from=self._initial if initial_minimum > 0 else 0)
-            if self.newest is None:
+            if rate == 0:
+                values[slot] = 0
+            # After a sample that hardly counts, as after none, there is nothing to measure the new one by.
+            elif self.newest is None or values[self.newest] < NEGLIGIBLE * rate:
                 values /= 1 - rate
                 values[slot] = rate
             else:
@@ -57,7 +65,8 @@ class SampleWeights:
         if initial_minimum > 0 and values[: self._initial].sum() < initial_minimum:
             values /= np.float32(initial_minimum) + values[self._initial :].sum()
             values[: self._initial] = initial_minimum / self._initial
-        self.newest = slot
+        if rate > 0:
+            self.newest = slot
         self.stored += 1
         return slot
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.models.target_filter import SampleMaps, score_size
 from trdimp_ros.tracking.augmentation import Blur, FlipHorizontal, Rotation, Shift, Translation, View
@@ -16,6 +17,7 @@ from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.cropping import sample_patch
 from trdimp_ros.tracking.geometry import Pair, sample_box
 from trdimp_ros.tracking.randomness import RandomSource
+from trdimp_ros.tracking.template_memory import TemplateMemory, encoded_memory
 
 VIEWS_AT_ONCE = 4
 """Views of the first frame in one pass: all of them would need many times the memory of a tracked frame."""
@@ -43,7 +45,7 @@ def look_at_first_frame(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        position: Of the target (row, column).
+        position: The target's position (row, column).
         size: Its height and width.
         scale: Image pixels per pixel of the network input.
         config: The augmentations.
@@ -111,15 +113,14 @@ def _whole(shift: NDArray[np.floating]) -> Shift:
     return int(shift[0]), int(shift[1])
 
 
-@dataclass(frozen=True)
-class LearnedTarget:
-    """What the first frame teaches.
+class ViewFeatures(NamedTuple):
+    """What the network computes of the first frame's views.
 
     Attributes:
         features: (N, h, w, C) classification features of the views and of the copies with dropped channels.
-        masks: (N, h, w) their Gaussian masks.
-        boxes: (N, 4) their boxes.
-        modulation: Two vectors for the box scorer, None without IoU predictor.
+        masks: (N, h, w) Gaussian masks of the target in them.
+        boxes: (N, 4) boxes of the target in them.
+        modulation: Two vectors for the box scorer; None without IoU predictor.
     """
 
     features: torch.Tensor
@@ -128,30 +129,64 @@ class LearnedTarget:
     modulation: tuple[torch.Tensor, torch.Tensor] | None
 
 
-def learn_first_frame(
-    network: TrDiMPNet, frame: FirstFrame, config: TrackerConfig, random: RandomSource, dtype: torch.dtype
+@dataclass(frozen=True)
+class LearnedTarget:
+    """All that a tracker knows of a target after the first frame.
+
+    Attributes:
+        templates: A template memory that holds the first frame's views and has room for no more.
+        decoded: (N, h, w, C) float32 decoded features for the filter memory.
+        maps: Their maps, each (N, H', W').
+        filters: The target filter (1, C, K, K).
+        modulation: Two vectors for the box scorer; None without IoU predictor.
+    """
+
+    templates: TemplateMemory
+    decoded: torch.Tensor
+    maps: SampleMaps
+    filters: torch.Tensor
+    modulation: tuple[torch.Tensor, torch.Tensor] | None
+
+
+def learn_target(
+    network: InferenceNetwork, frame: FirstFrame, config: TrackerConfig, random: RandomSource
 ) -> LearnedTarget:
-    """Run the backbone on all views.
+    """Learn a target from the views of the first frame. Nothing that is known of other targets is touched.
 
     Args:
-        network: Prepared for inference.
-        frame: From `look_at_first_frame`.
-        config: Dropout, and which views the box reference uses.
+        network: The network prepared for inference.
+        frame: The views, from `look_at_first_frame`.
+        config: The number of optimiser steps, the dropout, and which views the box reference uses.
         random: Source of the dropout.
-        dtype: Of the backbone.
     """
-    device = next(network.parameters()).device
-    boxes = frame.boxes.to(device)
+    views = view_features(network, frame, config, random)
+    tokens = views.features.flatten(1, 2)  # (N, L, C)
+    count = len(tokens)
+    room = encoded_memory(1, count, tokens.shape[1], network.transformer, network.device, network.dtype)
+    templates = TemplateMemory(network.transformer, room, count)
+    templates.reset(tokens, views.masks.flatten(1))
+    # One by one: the attention weights of all views together would take much memory.
+    decoded = torch.cat([network.transformer.decode(one[None], templates.encoded) for one in tokens])
+    decoded = decoded.view(views.features.shape).float()
+    filters, maps = first_filter(network, decoded, views.boxes, config.net_opt_iter)
+    return LearnedTarget(templates, decoded, maps, filters, views.modulation)
+
+
+def view_features(
+    network: InferenceNetwork, frame: FirstFrame, config: TrackerConfig, random: RandomSource
+) -> ViewFeatures:
+    """Pass all views through the network; the arguments are those of `learn_target`."""
+    boxes = frame.boxes.to(network.device)
     features, modulations = [], []
     references = frame.unrotated if config.iounet_augmentation else 1
     for first in range(0, len(frame.patches), VIEWS_AT_ONCE):
-        patches = frame.patches[first : first + VIEWS_AT_ONCE].to(device)
-        fine, coarse = network.backbone(network.backbone.normalize(patches).to(dtype))
-        features.append(network.classifier.classification_feature(coarse))
+        patches = frame.patches[first : first + VIEWS_AT_ONCE].to(network.device)
+        fine, coarse = network.engine.backbone(patches)
+        features.append(network.engine.classification_feature(coarse))
         count = min(max(references - first, 0), len(patches))
         if config.use_iou_net and count:
             unrotated = boxes[first : first + count]
-            modulations.append(network.bb_regressor.modulation(fine[:count], coarse[:count], unrotated))
+            modulations.append(network.box_regressor.modulation(fine[:count], coarse[:count], unrotated))
     x = torch.cat(features)
     dropped = config.augmentation_dropout_samples
     if dropped:
@@ -164,27 +199,26 @@ def learn_first_frame(
     if modulations:
         fine_vector, coarse_vector = (torch.cat(vectors).mean(dim=0) for vectors in zip(*modulations, strict=True))
         modulation = (fine_vector, coarse_vector)
-    return LearnedTarget(x, masks, boxes, modulation)
+    return ViewFeatures(x, masks, boxes, modulation)
 
 
 def first_filter(
-    network: TrDiMPNet, decoded: torch.Tensor, boxes: torch.Tensor, iterations: int
+    network: InferenceNetwork, decoded: torch.Tensor, boxes: torch.Tensor, iterations: int
 ) -> tuple[torch.Tensor, SampleMaps]:
     """The target filter after the first frame, and the maps of its samples for the filter memory.
 
     Args:
-        network: Prepared for inference.
+        network: The network prepared for inference.
         decoded: (N, h, w, C) float32 decoded features.
-        boxes: (N, 4).
-        iterations: Optimiser steps.
+        boxes: (N, 4) boxes of the target in the views, pixels of the network input.
+        iterations: The number of optimiser steps.
 
     Returns:
         The filter (1, C, K, K), and maps (N, H', W').
     """
-    classifier = network.classifier
     features = decoded[:, None]
-    initial = classifier.filter_initializer(features, boxes[:, None])
+    initial = network.filter_initializer(features, boxes[:, None])
     size = score_size((decoded.shape[1], decoded.shape[2]), network.config.filter_size)
-    maps = classifier.filter_optimizer.sample_maps(boxes[:, None], size)
-    filters = classifier.filter_optimizer(initial, features, maps, iterations)[-1]
+    maps = network.filter_optimizer.sample_maps(boxes[:, None], size)
+    filters = network.filter_optimizer(initial, features, maps, iterations)[-1]
     return filters, SampleMaps(*(values[:, 0] for values in maps))

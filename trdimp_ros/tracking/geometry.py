@@ -19,6 +19,9 @@ Pair = NDArray[np.float32]
 Coordinates = tuple[int, int, int, int]
 """Of a search area in the image: top, left, bottom, right; the last two exclusive."""
 
+MIN_BOX_SIDE = 0.1
+"""Shortest side of a target's first box, in image pixels."""
+
 MAX_BOX_TO_IMAGE = 10.0
 """A box may be this many times as long as the image."""
 
@@ -140,6 +143,8 @@ def check_init_box(box: Sequence[float], image_size: tuple[int, int]) -> Box:
         raise ValueError(f"a box must be finite, got {text}")
     if checked.w <= 0 or checked.h <= 0:
         raise ValueError(f"a box must have a positive width and height, got {text}")
+    if checked.w < MIN_BOX_SIDE or checked.h < MIN_BOX_SIDE:
+        raise ValueError(f"a box must be at least {MIN_BOX_SIDE:g} pixels wide and high, got {text}")
     height, width = image_size
     if checked.x >= width or checked.y >= height or checked.x + checked.w <= 0 or checked.y + checked.h <= 0:
         raise ValueError(f"the box must overlap the image of {width}x{height} pixels, got {text}")

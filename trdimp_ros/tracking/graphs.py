@@ -15,15 +15,15 @@ _logger = logging.getLogger(__name__)
 
 
 class GraphRunner:
-    """Runs functions of fixed shapes, from their third call on as CUDA graphs.
+    """Runs steps of fixed shapes, from their third call on as CUDA graphs.
 
-    A function takes no arguments: it reads and writes tensors that keep their place in memory, and depends on nothing
-    that the host changes. Its first call runs eagerly (libraries choose their kernels then), the second one is
-    recorded; from then on the recording is replayed, and what the function returned at the recording holds the new
-    results.
+    A step reads and writes tensors whose addresses do not change, and depends on nothing else that the host changes
+    but its arguments: those are the key of its recording. The first call with some arguments runs eagerly (libraries
+    choose their kernels then), the second one is recorded; from then on the recording is replayed, and what the step
+    returned at the recording holds the new results.
 
     Args:
-        device: Of the tensors.
+        device: The device of the tensors.
         enabled: False runs everything eagerly, as does any device but CUDA.
 
     Attributes:
@@ -36,15 +36,11 @@ class GraphRunner:
         self._seen: set[Hashable] = set()
         self._recorded: dict[Hashable, tuple[torch.cuda.CUDAGraph, object]] = {}
 
-    def run(self, key: Hashable, function: Callable[[], Result]) -> Result:
-        """Call a function.
-
-        Args:
-            key: Names the function and whatever it depends on besides its tensors.
-            function: See above.
-        """
+    def run(self, step: Callable[..., Result], *arguments: Hashable) -> Result:
+        """Call a step with arguments, or replay the recording of such a call."""
         if not self.enabled:
-            return function()
+            return step(*arguments)
+        key = (step, arguments)
         with self._on_device():
             if key in self._recorded:
                 graph, result = self._recorded[key]
@@ -52,25 +48,25 @@ class GraphRunner:
                 return result  # type: ignore[return-value]
             if key not in self._seen:
                 self._seen.add(key)
-                return function()
-            return self._record(key, function)
+                return step(*arguments)
+            return self._record(step, arguments)
 
     def _on_device(self) -> AbstractContextManager[object]:
         """Streams are those of the current device: with several GPUs it has to be the right one."""
         return nullcontext() if self._device.index is None else torch.cuda.device(self._device)
 
-    def _record(self, key: Hashable, function: Callable[[], Result]) -> Result:
+    def _record(self, step: Callable[..., Result], arguments: tuple[Hashable, ...]) -> Result:
         graph = torch.cuda.CUDAGraph()
         try:
             torch.cuda.synchronize(self._device)
             # Other threads may use the GPU meanwhile, for something else.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                result = function()
+                result = step(*arguments)
         except RuntimeError as error:
             self.enabled = False
-            _logger.warning("running without CUDA graphs: recording %r failed (%s)", key, error)
+            _logger.warning("running without CUDA graphs: recording %s%r failed (%s)", step, arguments, error)
             torch.cuda.synchronize(self._device)
-            return function()
-        self._recorded[key] = graph, result
+            return step(*arguments)
+        self._recorded[step, arguments] = graph, result
         graph.replay()
         return result

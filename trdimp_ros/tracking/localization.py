@@ -6,12 +6,14 @@ the number of the first rule that applies.
 
 from __future__ import annotations
 
+import functools
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
 from trdimp_ros.models.constants import constant
+from trdimp_ros.tracking.frame_settings import FrameSettings
 
 
 class State(IntEnum):
@@ -72,6 +74,26 @@ class Thresholds(NamedTuple):
     displacement_scale: torch.Tensor
 
 
+class SearchedPlaces(Protocol):
+    """Where T targets were in the last frame, and their search areas at N scales.
+
+    Attributes:
+        sample_positions: (T, N, 2) centres of the search areas, row and column in the image.
+        sample_scales: (T, N) image pixels per pixel of the network input.
+        position: (T, 2) last positions of the targets in the image.
+        size: (T, 2) their heights and widths in the image.
+    """
+
+    @property
+    def sample_positions(self) -> torch.Tensor: ...
+    @property
+    def sample_scales(self) -> torch.Tensor: ...
+    @property
+    def position(self) -> torch.Tensor: ...
+    @property
+    def size(self) -> torch.Tensor: ...
+
+
 class Localization(NamedTuple):
     """The decisions on one frame; tensors on the device.
 
@@ -92,13 +114,15 @@ class Localization(NamedTuple):
     confidence: torch.Tensor
 
 
+@functools.cache
 def hann_window(size: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """Product of two Hann windows (rows, columns) without the zeros at the ends."""
-    profiles = [
-        0.5 * (1 - torch.cos(2 * torch.pi * torch.arange(1, n + 1, device=device, dtype=torch.float32) / (n + 1)))
-        for n in size
-    ]
-    return profiles[0][:, None] * profiles[1][None, :]
+    """Product of two Hann windows (rows, columns) without the zeros at the ends; made once, never to be written to."""
+    with torch.inference_mode(False):
+        profiles = [
+            0.5 * (1 - torch.cos(2 * torch.pi * torch.arange(1, n + 1, device=device, dtype=torch.float32) / (n + 1)))
+            for n in size
+        ]
+        return profiles[0][:, None] * profiles[1][None, :]
 
 
 def find_peak(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,12 +143,15 @@ def find_peak(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return value, torch.stack([first % height, first // height], dim=-1).float()
 
 
-def of_scale(values: torch.Tensor, scale_index: torch.Tensor) -> torch.Tensor:
-    """Of values (T, N, ...) those of one scale for each target, (T, ...).
+def select_scale(values: torch.Tensor, scale_index: torch.Tensor) -> torch.Tensor:
+    """Select the values of one scale for each target.
 
     Args:
-        values: Of T targets at N scales.
-        scale_index: (T,) int64.
+        values: (T, N, ...) for T targets at N scales.
+        scale_index: (T,) int64, the scale selected.
+
+    Returns:
+        (T, ...).
     """
     if values.shape[1] == 1:
         return values[:, 0]
@@ -132,45 +159,32 @@ def of_scale(values: torch.Tensor, scale_index: torch.Tensor) -> torch.Tensor:
 
 
 def localize(
-    scores: torch.Tensor,
-    sample_positions: torch.Tensor,
-    sample_scales: torch.Tensor,
-    position: torch.Tensor,
-    target_size: torch.Tensor,
-    thresholds: Thresholds,
-    sample_size: int,
-    filter_size: int,
-    window: torch.Tensor | None = None,
-    advanced: bool = True,
+    scores: torch.Tensor, search: SearchedPlaces, thresholds: Thresholds, settings: FrameSettings
 ) -> Localization:
     """Choose a peak for each target and judge it.
 
     Args:
         scores: (T, N, H, W) score maps of N scales for each of T targets.
-        sample_positions: (T, N, 2) centres of the search areas, row and column in the image.
-        sample_scales: (T, N) image pixels per pixel of the network input.
-        position: (T, 2) last positions of the targets in the image.
-        target_size: (T, 2) their heights and widths in the image.
-        thresholds: See `TrackerConfig`.
-        sample_size: Side of the network input.
-        filter_size: Side of the target filter.
-        window: (H, W) weights of the scores for choosing (not for judging) the first peak.
-        advanced: False always returns the first peak as `Rule.NORMAL`.
+        search: Where the targets were, and where they were searched.
+        thresholds: The parameters that are numbers.
+        settings: ``advanced_localization`` false always returns the first peak as `Rule.NORMAL`; ``windowed`` weights
+            the scores for choosing, not for judging, the first peak.
     """
     height, width = scores.shape[2:]
-    extra = (filter_size + 1) % 2
+    sample_size, extra = settings.image_sample_size, (settings.filter_size + 1) % 2
+    sample_scales, position, target_size = search.sample_scales, search.position, search.size
     cell = constant((sample_size / (height - extra), sample_size / (width - extra)), scores.device)
     center = constant(((height - 1) / 2, (width - 1) / 2), scores.device)
 
-    values, peaks = find_peak(scores if window is None else scores * window)
+    values, peaks = find_peak(scores * hann_window((height, width), scores.device) if settings.windowed else scores)
     scale_index = values.argmax(dim=1)
-    score1, peak1 = of_scale(values, scale_index), of_scale(peaks, scale_index)
-    scale = of_scale(sample_scales, scale_index)[:, None]  # (T, 1)
-    score_map = of_scale(scores, scale_index)
+    score1, peak1 = select_scale(values, scale_index), select_scale(peaks, scale_index)
+    scale = select_scale(sample_scales, scale_index)[:, None]  # (T, 1)
+    score_map = select_scale(scores, scale_index)
     confidence = score_map.amax(dim=(1, 2))
     from_center1 = peak1 - center
     displacement1 = from_center1 * cell * scale
-    if not advanced:
+    if not settings.advanced_localization:
         normal = torch.full_like(scale_index, Rule.NORMAL)
         return Localization(
             normal, torch.full_like(normal, State.NORMAL), scale_index, displacement1, score_map, confidence
@@ -181,7 +195,7 @@ def localize(
     from_center2 = peak2 - center
     displacement2 = from_center2 * cell * scale
 
-    previous = (position - of_scale(sample_positions, scale_index)) / (cell * scale)
+    previous = (position - select_scale(search.sample_positions, scale_index)) / (cell * scale)
     distance1 = (from_center1 - previous).square().sum(dim=1).sqrt()
     distance2 = (from_center2 - previous).square().sum(dim=1).sqrt()
     limit = thresholds.displacement_scale * ((height * width) ** 0.5 / 2)

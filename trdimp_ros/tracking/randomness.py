@@ -11,7 +11,7 @@ class RandomSource:
     """Draws on the host, so that every device sees the same numbers.
 
     Args:
-        seed: Of the generator.
+        seed: The seed of the generator.
     """
 
     def __init__(self, seed: int) -> None:

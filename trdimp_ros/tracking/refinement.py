@@ -7,13 +7,11 @@ from typing import NamedTuple, Protocol
 import torch
 
 from trdimp_ros.models.integral_maps import IntegralMaps
-from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.frame_settings import FrameSettings
 
 
 class Scorer(Protocol):
     """What the refinement needs of a `BoxScorer`."""
-
-    def prepare(self, features: tuple[torch.Tensor, torch.Tensor]) -> IntegralMaps: ...
 
     def score_and_gradient(self, maps: IntegralMaps, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]: ...
 
@@ -53,32 +51,31 @@ def from_relative(relative: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
 
 def ascend(
     scorer: Scorer,
-    features: tuple[torch.Tensor, torch.Tensor],
+    maps: IntegralMaps,
     boxes: torch.Tensor,
-    config: TrackerConfig,
+    settings: FrameSettings,
     step: torch.Tensor,
     decay: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradient ascent on the score.
 
     Args:
-        scorer: Of the T targets.
-        features: Of each target's search area, batch size T.
+        scorer: Scores boxes on the maps.
+        maps: The features of each target's search area, from `BoxScorer.prepare`.
         boxes: (T, R, 4) x, y, w, h in pixels of the network input.
-        config: Gives number of steps and space.
+        settings: Its number of steps and space of the refinement are used.
         step: (4,) step length of each coordinate.
         decay: () factor on it after each step.
 
     Returns:
         The boxes (T, R, 4) after the last step and the scores (T, R) before it. With no steps the boxes as they are.
     """
-    maps = scorer.prepare(features)
-    if config.box_refinement_iter == 0:
+    if settings.box_refinement_iter == 0:
         return boxes, scorer.score_and_gradient(maps, boxes)[0]
-    relative_space = config.box_refinement_space == "relative"
+    relative_space = settings.box_refinement_space == "relative"
     unit = boxes[:, :1, 2:]
     relative = to_relative(boxes, unit)
-    for _ in range(config.box_refinement_iter):
+    for _ in range(settings.box_refinement_iter):
         if relative_space:
             boxes = from_relative(relative, unit)
         score, gradient = scorer.score_and_gradient(maps, boxes)

@@ -11,6 +11,7 @@ from trdimp_ros.models.config import STRIDE
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.cropping import plan_crop, read_crop, stacked_taps
 from trdimp_ros.tracking.geometry import Coordinates, centered_sample_position, sample_location, scale_bounds
+from trdimp_ros.tracking.host_inputs import FrameInputs, HostArray
 from trdimp_ros.tracking.target import TrackedTarget
 
 
@@ -19,14 +20,14 @@ class SearchAreas:
     """The search areas of one target, one for each scale.
 
     Attributes:
-        coordinates: In the image.
-        crops: (h, w, 3) uint8 each, their pixels.
-        numbers: Of `FrameNumbers`, this target's.
+        coordinates: Where they lie in the image.
+        crops: Their pixels, (h, w, 3) uint8 each.
+        inputs: What else the device needs of them.
     """
 
     coordinates: list[Coordinates]
     crops: list[NDArray[np.uint8]]
-    numbers: dict[str, NDArray[np.float32]]
+    inputs: FrameInputs[HostArray]
 
 
 def find_search_areas(
@@ -37,7 +38,7 @@ def find_search_areas(
     Args:
         image: (H, W, 3) uint8 RGB.
         tracked: The target.
-        config: Parameters in force.
+        config: The parameters in force.
         filter_size: Side of the target filter in feature cells.
     """
     state, sample = tracked.state, config.image_sample_size
@@ -53,17 +54,17 @@ def find_search_areas(
         crops.append(crop.pixels)
         taps.append(np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)]))
     locations = [sample_location(one, sample) for one in coordinates]
-    numbers = {
-        "position": state.position,
-        "size": state.size,
-        "scale": np.asarray([state.scale], np.float32),
-        "base_size": state.base_size,
-        "scale_bounds": np.asarray(scale_bounds(state.base_size, image.shape[:2]), np.float32),
-        "image_size": np.asarray(image.shape[:2], np.float32),
-        "sample_positions": np.stack([position for position, _ in locations]),
-        "sample_scales": np.asarray([scale for _, scale in locations], np.float32),
-        "uniform": tracked.jitter(config.num_init_random_boxes),
-        "taps": np.stack(taps),
-        "widths": np.asarray([crop.shape[1] for crop in crops], np.float32),
-    }
-    return SearchAreas(coordinates, crops, numbers)
+    inputs = FrameInputs(
+        position=state.position,
+        size=state.size,
+        scale=np.asarray([state.scale], np.float32),
+        base_size=state.base_size,
+        scale_bounds=np.asarray(scale_bounds(state.base_size, image.shape[:2]), np.float32),
+        image_size=np.asarray(image.shape[:2], np.float32),
+        sample_positions=np.stack([position for position, _ in locations]),
+        sample_scales=np.asarray([scale for _, scale in locations], np.float32),
+        uniform=tracked.jitter(config.num_init_random_boxes),
+        taps=np.stack(taps),
+        widths=np.asarray([crop.shape[1] for crop in crops], np.float32),
+    )
+    return SearchAreas(coordinates, crops, inputs)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.tracking.config import TrackerConfig
-from trdimp_ros.tracking.frame_exchange import FrameDecision
+from trdimp_ros.tracking.frame_decision import FrameDecision
 from trdimp_ros.tracking.geometry import Box, Coordinates, Pair, box_at, sample_box, sample_location
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
@@ -91,11 +91,11 @@ class TrackedTarget:
     """The host's side of one target.
 
     Attributes:
-        name: Given by the user.
+        name: The name that the user has given it.
         state: Where it is.
-        random: Its random numbers.
-        located: The frame located last, until it has been learned from.
-        score_map: Of that frame, on the device.
+        random: The source of its random numbers.
+        located: The frame that it was located in last, until it has been learned from.
+        score_map: The score map of that frame, on the device.
         postponed_iterations: Steps for the target filter that wait for the next frame to learn from.
     """
 
@@ -113,16 +113,16 @@ class TrackedTarget:
             self._jitter = self.random.jitter(candidates).numpy()
         return self._jitter
 
-    def take(
+    def apply(
         self, decision: FrameDecision, coordinates: list[Coordinates], score_map: torch.Tensor, config: TrackerConfig
     ) -> TrackResult:
         """Move to where a frame has found the target.
 
         Args:
-            decision: Of the frame.
-            coordinates: Its search areas, one for each scale.
-            score_map: Of the chosen scale.
-            config: Parameters in force.
+            decision: What was decided for the target in this frame.
+            coordinates: The search areas of the frame, one for each scale.
+            score_map: The score map of the chosen scale.
+            config: The parameters in force.
         """
         state = self.state
         if not decision.finite:  # half precision that overflowed, or weights that are no numbers
@@ -148,11 +148,11 @@ class TrackedTarget:
         """Keep filter steps for the next frame where this one joins the template memory.
 
         Args:
-            iterations: Due in this frame.
-            remember: Whether it joins the template memory.
+            iterations: The number of steps that are due in this frame.
+            remember: Whether the frame joins the template memory.
 
         Returns:
-            How many to take now.
+            The number of steps to make now.
         """
         if remember and not self.postponed_iterations:
             self.postponed_iterations = iterations
@@ -179,7 +179,7 @@ def learned_box(located: LocatedFrame, sample_size: int) -> Pair:
 
 
 def filter_iterations(decision: FrameDecision, frame_number: int, config: TrackerConfig) -> int:
-    """How many steps the target filter is improved by after a trusted frame (spec section 5)."""
+    """How many steps the target filter is improved by after a trusted frame."""
     if decision.state == State.HARD_NEGATIVE:
         return config.net_opt_hn_iter
     if decision.confidence < config.low_score_opt_threshold:
@@ -190,6 +190,6 @@ def filter_iterations(decision: FrameDecision, frame_number: int, config: Tracke
 
 
 def enters_templates(frame_number: int, config: TrackerConfig) -> bool:
-    """Whether a trusted frame joins the template memory (spec section 5)."""
+    """Whether a trusted frame joins the template memory."""
     skipping = config.transformer_skipping
     return bool(skipping) and (frame_number - 1) % skipping == 0

@@ -89,12 +89,6 @@ class TemplateMemory:
         """Tokens (1, capacity, L, C) of the stored frames, zero in free slots; a view."""
         return self._values[..., : self._channels]
 
-    @property
-    def encoded_in_use(self) -> EncodedMemory:
-        """`encoded` without its free slots; views."""
-        tokens = len(self._slots) * self._masks.shape[-1]
-        return EncodedMemory(self.encoded.keys[:, :tokens], self.encoded.values[:, :tokens])
-
     def reset(self, frames: torch.Tensor, masks: torch.Tensor) -> None:
         """Start with the views of the first frame.
 
@@ -110,10 +104,15 @@ class TemplateMemory:
         self.refresh()
 
     def copy_from(self, other: TemplateMemory) -> None:
-        """Become a copy of another memory of the same sizes; `encoded` too."""
+        """Become a copy of another memory, `encoded` included.
+
+        Args:
+            other: A memory of the same sizes, whose capacity may be smaller.
+        """
         pairs = zip(self._buffers, other._buffers, strict=True)
         for mine, theirs in pairs:
-            mine.copy_(theirs)
+            mine[:, : theirs.shape[1]].copy_(theirs)
+            mine[:, theirs.shape[1] :].zero_()
         self._slots, self._since_exact, self._retired = other._slots.copy(), other._since_exact, other._retired
 
     @property

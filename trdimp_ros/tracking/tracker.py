@@ -18,7 +18,7 @@ from trdimp_ros.tracking.target import TargetState, TrackResult
 from trdimp_ros.tracking.template_memory import TemplateMemory
 
 NAME = "target"
-"""Of the only target of the `MultiTracker` behind a `Tracker`."""
+"""The name of the only target of the `MultiTracker` behind a `Tracker`."""
 
 
 class Tracker:
@@ -28,15 +28,12 @@ class Tracker:
     what is known of it. `track` does both.
 
     Args:
-        network: With its weights; it is copied and not changed.
-        config: Parameters; None: the preset ``trdimp``.
+        network: The network with its weights; it is copied and not changed.
+        config: The parameters; None: the preset ``trdimp``.
         device: ``cpu``, ``cuda``, ``cuda:1``, ... or a torch device.
         dtype: Precision of backbone and attention: torch.float32, torch.bfloat16 or torch.float16.
-        seed: Of all random numbers.
+        seed: The seed of all random numbers.
         graphs: Whether to use CUDA graphs on a GPU; without them every stage can be timed by itself.
-
-    Attributes:
-        random: Source of all random numbers, from the next `initialize` on.
     """
 
     def __init__(
@@ -49,11 +46,11 @@ class Tracker:
         graphs: bool = True,
     ) -> None:
         self._targets = MultiTracker(network, config, 1, device, dtype, seed, graphs)
-        self.random = RandomSource(seed)
+        self._random = RandomSource(seed)
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device that it runs on."""
         return self._targets.device
 
     @property
@@ -115,17 +112,22 @@ class Tracker:
         """Forget the target."""
         self._targets.reset()
 
-    def initialize(self, image: NDArray[np.uint8], box: Sequence[float]) -> None:
-        """Learn a target. A target learned before is forgotten, unless the arguments are refused.
+    def initialize(
+        self, image: NDArray[np.uint8], box: Sequence[float], random: RandomSource | int | None = None
+    ) -> None:
+        """Learn a target. A target learned before is forgotten once the new one has been learned.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
-            box: x, y, w, h in image pixels.
+            image: The image (H, W, 3) uint8 RGB.
+            box: The target's x, y, w, h in image pixels, sides of at least `MIN_BOX_SIDE`.
+            random: The source of all random numbers from now on, or a seed for them; None: they go on.
 
         Raises:
-            ValueError: for an image or a box that cannot be used; the tracker is then unchanged.
+            ValueError: for an image or a box that cannot be used. After any error the target is as it was.
         """
-        self._targets.add(NAME, image, box, self.random)
+        source = RandomSource(random) if isinstance(random, int) else random or self._random
+        self._targets.add(NAME, image, box, source)
+        self._random = source
 
     def track(self, image: NDArray[np.uint8]) -> TrackResult:
         """Find the target in the next image and learn from it; see `locate` and `learn`."""
@@ -137,7 +139,7 @@ class Tracker:
         """Find the target in the next image: all that a control loop waits for.
 
         Args:
-            image: (H, W, 3) uint8 RGB; its size may differ from the last one's.
+            image: The image (H, W, 3) uint8 RGB; its size may differ from the last one's.
 
         Raises:
             ValueError: for an image that cannot be used, or before `initialize`; the tracker is then unchanged.

@@ -1,0 +1,72 @@
+"""The convolutional part of a frame behind one small interface, so that another inference engine can take it over.
+
+Everything else that a tracker computes (memories, filter optimiser, localisation, box refinement) stays in torch.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from trdimp_ros.models.network import TrDiMPNet
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+class FeatureEngine(Protocol):
+    """Computes a network's features of images.
+
+    All results are of the tracker's precision and on its device. They may be overwritten by the next call of the same
+    method. On a CUDA device a call must be recordable in a CUDA graph: fixed shapes, nothing that waits for the host.
+    """
+
+    def backbone(self, images: torch.Tensor) -> Pair:
+        """Normalise images and pass them through the backbone.
+
+        Args:
+            images: RGB images (N, 3, S, S) float32, 0..255.
+
+        Returns:
+            The stride-8 feature (N, C8, S/8, S/8) and the stride-16 feature (N, C16, S/16, S/16).
+        """
+
+    def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
+        """The normalised classification feature (N, H, W, C) of a stride-16 feature (N, C16, H, W)."""
+
+    def box_features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
+        """The IoU predictor's features of a search frame.
+
+        Args:
+            fine: The stride-8 feature (N, C8, H, W).
+            coarse: The stride-16 feature (N, C16, H/2, W/2).
+
+        Returns:
+            Features (N, D, H, W) and (N, D, H/2, W/2), see `BoxRegressor.search_features`.
+        """
+
+
+class TorchEngine:
+    """The network's own modules.
+
+    Args:
+        network: A network prepared for inference; the type of its weights is the precision.
+    """
+
+    def __init__(self, network: TrDiMPNet) -> None:
+        self._network = network
+        self._dtype = network.classifier.projection.weight.dtype
+
+    def backbone(self, images: torch.Tensor) -> Pair:
+        """See `FeatureEngine.backbone`."""
+        backbone = self._network.backbone
+        fine, coarse = backbone(backbone.normalize(images).to(self._dtype))
+        return fine, coarse
+
+    def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.classification_feature`."""
+        return self._network.classifier.classification_feature(coarse)
+
+    def box_features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
+        """See `FeatureEngine.box_features`."""
+        return self._network.bb_regressor.search_features(fine, coarse)
