@@ -44,7 +44,7 @@ def test_every_parameter_is_described_and_numbers_have_a_range():
             assert info.kind.minimum < info.kind.maximum, name
 
 
-def test_presets_follow_the_specification():
+def test_presets_are_those_of_the_papers():
     vot = preset("trdimp_vot")
     assert (vot.image_sample_size, vot.search_area_scale, vot.initial_views, vot.initial_samples) == (224, 4.0, 10, 13)
     assert preset("trdimp").initial_samples == 15

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from trdimp_ros.models import TrDiMPNet
 
 LABEL_DEVIATION = 22.0 / 24.0
-"""Of the filter optimiser's label, in feature cells."""
+"""Standard deviation of the filter optimiser's label, in feature cells."""
 
 MASK_AMPLITUDE = 3.0
 STEP_LENGTH = 0.9

@@ -130,7 +130,7 @@ class BoxScorer:
         layout = self._layout
         # (B, 2, E): x and y of the bins' edges, in cells
         edges = torch.addcmul(boxes[:, :2, None] * layout.per_start, boxes[:, 2:, None], layout.per_size)
-        # Unlike a clamp these leave no place that is not a number, which would be no entry of the table.
+        # Unlike a clamp these leave no position that is not a number, which would be no entry of the table.
         inside = torch.fmin(torch.fmax(edges, layout.lowest), maps.lengths)
         cell = inside.floor()
         t = inside - cell
@@ -141,9 +141,9 @@ class BoxScorer:
         by_column = weights[:, 0].index_select(1, layout.column_weights)
         weights = by_row[..., :, None] * by_column[..., None, :]  # (B, P * 3, 3, 3)
 
-        place = (cell * maps.steps).long()
-        place = place[:, 1].index_select(1, layout.rows) + place[:, 0].index_select(1, layout.columns)  # (B, P * 3)
-        index = place.view(len(maps.offsets), -1, place.shape[1], 1) + maps.offsets[:, None]
+        entry = (cell * maps.steps).long()
+        entry = entry[:, 1].index_select(1, layout.rows) + entry[:, 0].index_select(1, layout.columns)  # (B, P * 3)
+        index = entry.view(len(maps.offsets), -1, entry.shape[1], 1) + maps.offsets[:, None]
         # Weighted sums of nine entries each, without a copy of the entries.
         at_corners = functional.embedding_bag(
             index.view(-1, TAPS**2), maps.table, per_sample_weights=weights.view(-1, TAPS**2), mode="sum"
@@ -175,15 +175,15 @@ class _CornerLayout(NamedTuple):
     """Constants of the E bin edges (along each axis) and the P bin corners of both levels.
 
     Attributes:
-        per_start: (E,) how the place of an edge, in cells, grows with the box's corner.
-        per_size: (E,) and with its size.
+        per_start: (E,) how the position of an edge, in cells, grows with the box's corner.
+        per_size: (E,) how it grows with the box's size.
         rows: (P * 3,) edge of rows that a corner lies on, for the integral and its derivatives by y and by x.
-        columns: (P * 3,) edge of columns, likewise.
+        columns: (P * 3,) edge of columns that a corner lies on, for the same three.
         row_weights: (P * 3,) which of the E * 2 weights (of the integral, of its derivative) applies along y.
-        column_weights: (P * 3,) along x.
+        column_weights: (P * 3,) which of them applies along x.
         powers_of_t: (3, 6), see `POWERS_OF_T`.
         to_boxes: (P * 2, 4) how corners move, down and to the right, with x, y, w, h.
-        lowest: () place from which on maps are zero.
+        lowest: () position, in cells, below which maps are zero.
     """
 
     per_start: torch.Tensor

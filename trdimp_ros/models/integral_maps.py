@@ -44,7 +44,7 @@ class MapSummer:
     """Sums up maps, frame after frame, in the same room on the device.
 
     Args:
-        max_targets: Room is taken for so many.
+        max_targets: The number of targets that there is room for.
         levels: The level that each of E lines lies on.
         points: The lines, of rows and of columns, that cross in each of P points.
     """
@@ -61,7 +61,7 @@ class MapSummer:
             maps: (T, H, W, C) float32 on each level.
 
         Returns:
-            Good until the next call.
+            The summed maps; they are good until the next call.
         """
         targets, device, channels = len(maps[0]), maps[0].device, maps[0].shape[-1]
         sizes = tuple((one.shape[1], one.shape[2]) for one in maps)
@@ -75,7 +75,7 @@ class MapSummer:
             # One by one: sums of several maps would leave a processor's cache before they are used.
             for target, its_room in zip(one, room.chunk(targets), strict=True):
                 running_sums(target, out=its_room)
-        return IntegralMaps(table, *_places(sizes, self._levels, self._points, targets, device))
+        return IntegralMaps(table, *_layout(sizes, self._levels, self._points, targets, device))
 
 
 def running_sums(feature: torch.Tensor, out: torch.Tensor) -> None:
@@ -106,7 +106,7 @@ def _summing_matrix(length: int, device: torch.device) -> torch.Tensor:
 
 
 @functools.cache
-def _places(
+def _layout(
     sizes: tuple[tuple[int, int], ...],
     levels: tuple[int, ...],
     points: tuple[tuple[int, int], ...],

@@ -80,8 +80,8 @@ def apply_filter_transpose(features: torch.Tensor, residuals: torch.Tensor, filt
 class FilterInitializer(nn.Module):
     """First guess of the filter: a convolution, then the mean over the images of the pooled target.
 
-    Both are linear, so the map is pooled first, once for each place of the convolution's window, and the convolution is
-    left with K*K places instead of H*W: a hundredth of the work.
+    Both are linear, so the map is pooled first, once for each cell of the convolution's window, and the convolution is
+    left with K*K positions instead of H*W: a hundredth of the work.
     """
 
     def __init__(self, channels: int, filter_size: int) -> None:
@@ -121,7 +121,7 @@ def _in_window(weights: torch.Tensor) -> torch.Tensor:
     """Weights of a line of cells (N, K, H) -> the same for a 3-wide window's cell before, at and after (N, 3, K, H)."""
     padded = functional.pad(weights, (1, 1))
     length = weights.shape[-1]
-    return torch.stack([padded[..., 2 - place : 2 - place + length] for place in range(3)], dim=1)
+    return torch.stack([padded[..., 2 - cell : 2 - cell + length] for cell in range(3)], dim=1)
 
 
 class SampleMaps(NamedTuple):
@@ -189,9 +189,9 @@ class FilterOptimizer(nn.Module):
         Returns:
             (F, N, H', W').
         """
-        place = (distances / self.bin_width).clamp_max(self.bins - 1)
-        lower = place.floor().clamp_max(self.bins - 2)
-        share = place - lower
+        position = (distances / self.bin_width).clamp_max(self.bins - 1)
+        lower = position.floor().clamp_max(self.bins - 2)
+        share = position - lower
         index = lower.long().flatten()
         shape = (len(knots), *distances.shape)
         below, above = (knots.index_select(1, which).view(shape) for which in (index, index + 1))
@@ -229,9 +229,9 @@ class FilterOptimizer(nn.Module):
         """Improve the filters.
 
         Args:
-            filters: (S, C, K, K) to start from.
+            filters: The filters (S, C, K, K) to start from.
             features: (I, S, H, W, C) training samples.
-            maps: Of the samples, each (I, S, H', W').
+            maps: The maps of the samples, each (I, S, H', W').
             iterations: Number of steps.
             sample_weights: (I, S); None gives every sample 1/I. A sample of weight 0 has no influence.
 

@@ -29,7 +29,7 @@ def attention_weights(
     Args:
         queries: (..., Q, K) unit vectors, float32.
         keys: (..., T, K) unit vectors, float32.
-        dtype: Of the result; the exponential is taken in float32.
+        dtype: The type of the result; the exponential is computed in float32.
         includes_self: Every query is one of the keys. The factor is then the same for all rows, whatever the keys.
 
     Returns:
@@ -139,7 +139,7 @@ class Transformer(nn.Module):
     Args:
         channels: C, channels of the tokens.
         key_channels: K, channels of the keys.
-        scale: Constant of the instance norm, see `norm_scale`.
+        scale: The constant of the instance norm, see `norm_scale`.
     """
 
     def __init__(self, channels: int, key_channels: int, scale: float) -> None:
@@ -211,7 +211,7 @@ class Transformer(nn.Module):
             encoded: (B, N, L, C) from `encode`.
             masks: (B, N, L) Gaussian masks of the memory frames' targets.
             in_use: (B, N) as in `encode`.
-            out: Where to write it; its padding must be zero.
+            out: The buffers to write it to, whose padding must be zero; None: new ones.
         """
         shape, channels = encoded.shape[:3], encoded.shape[-1]
         used = masks.new_ones(shape) if in_use is None else in_use.to(masks.dtype)[..., None].expand(shape)
@@ -232,7 +232,7 @@ class Transformer(nn.Module):
 
         Args:
             frames: (N, L, C) tokens of N frames.
-            memory: Of batch size 1 (shared by all frames) or N.
+            memory: The encoded memory, of batch size 1 (shared by all frames) or N.
 
         Returns:
             (N, L, C).

@@ -101,7 +101,7 @@ class Rotation(Translation):
     """A rotation about the centre, counter-clockwise on the screen, bilinear, border repeated.
 
     Args:
-        angle: Degrees.
+        angle: The angle in degrees.
     """
 
     rotated = True

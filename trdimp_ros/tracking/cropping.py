@@ -49,12 +49,12 @@ def plan_crop(
     """Decide which part of the image to use.
 
     Args:
-        image_size: Rows and columns.
+        image_size: Rows and columns of the image.
         center: Wanted centre (row, column), truncated to whole pixels.
         crop_size: Wanted size (height, width) in image pixels.
         output_size: Size that the crop will be resized to; None: it will not be.
         mode: What to do with a crop that leaves the image, see `TrackerConfig.border_mode`.
-        max_scale_change: Most that the mode may shrink it, None: any.
+        max_scale_change: The factor by which the mode may shrink it at most; None: any.
     """
     row, column = (int(value) for value in center)
     sizes = np.asarray(crop_size, np.float32)
@@ -132,7 +132,7 @@ class Crop:
     Attributes:
         pixels: (h, w, 3) uint8, the part of the image that is needed, a view where possible.
         rows: Taps into its rows, one for each output row; padding is a matter of repeated indices.
-        columns: Likewise.
+        columns: Taps into its columns, one for each output column.
     """
 
     pixels: NDArray[np.uint8]
@@ -144,8 +144,8 @@ def read_crop(image: NDArray[np.uint8], plan: CropPlan, output_size: tuple[int, 
     """Collect the pixels of a crop.
 
     Args:
-        image: (H, W, 3) uint8.
-        plan: From `plan_crop` with the same image size.
+        image: The image (H, W, 3) uint8.
+        plan: Where to crop, from `plan_crop` with the same image size.
         output_size: Rows and columns of the result.
     """
     slices, taps = [], []
@@ -166,9 +166,10 @@ def resample(pixels: torch.Tensor, width: torch.Tensor, taps: torch.Tensor) -> t
     """Interpolate a crop on the device.
 
     Args:
-        pixels: (P, 3) uint8, line by line, in the first of P places.
-        width: (1,) pixels in a line; on the device, so that the crop's size does not shape the computation.
-        taps: (6, S) float32, see `stacked_taps`: for the rows, then for the columns.
+        pixels: Pixels (P, 3) uint8, line by line; those beyond the crop are not read.
+        width: The number of pixels in a line (1,); on the device, so that the size of a crop does not shape what is
+            computed.
+        taps: Source lines and shares (6, S) float32, for the rows, then for the columns; see `stacked_taps`.
 
     Returns:
         (1, 3, S, S) float32 in channels_last format, 0..255.
@@ -193,12 +194,12 @@ def sample_patch(
     """Crop and resize in one call, on the host.
 
     Args:
-        image: (H, W, 3) uint8.
-        center: Row and column.
-        crop_size: Height and width in image pixels.
+        image: The image (H, W, 3) uint8.
+        center: Row and column of the crop's centre in the image.
+        crop_size: Height and width of the crop in image pixels.
         output_size: Rows and columns of the result; None leaves the crop as it is.
-        mode: See `TrackerConfig.border_mode`.
-        max_scale_change: Most that the mode may shrink the crop.
+        mode: What to do with a crop that leaves the image, see `TrackerConfig.border_mode`.
+        max_scale_change: The factor by which the mode may shrink the crop at most; None: any.
 
     Returns:
         The patch (1, 3, OH, OW) float32, 0..255, and its coordinates (top, left, bottom, right) in the image.

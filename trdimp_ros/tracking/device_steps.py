@@ -6,6 +6,7 @@ and all shapes are fixed. So each can be recorded as a CUDA graph.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -75,7 +76,7 @@ class DeviceSteps:
 
     Args:
         network: The network prepared for inference.
-        config: Its fixed fields give the sizes.
+        config: The parameters, whose fixed fields give the sizes.
         max_targets: The number of targets that there is room for.
         graphs: Whether to record CUDA graphs where the device has them.
 
@@ -234,3 +235,14 @@ class DeviceSteps:
     def _retire_template(self, index: int, part: int) -> None:
         slot = self.updates.tensors.template_slot[index].long()
         self._memories[index].templates.retire(slot, part)
+
+
+def consecutive(indices: Iterable[int]) -> list[range]:
+    """Ascending indices as ranges without gaps, as few as possible."""
+    ranges: list[range] = []
+    for index in indices:
+        if ranges and ranges[-1].stop == index:
+            ranges[-1] = range(ranges[-1].start, index + 1)
+        else:
+            ranges.append(range(index, index + 1))
+    return ranges

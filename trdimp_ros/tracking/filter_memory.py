@@ -18,8 +18,8 @@ class SampleWeights:
     """Weights of the stored samples and the choice of the slot for a new one; on the host.
 
     Args:
-        capacity: Number of slots.
-        initial: Number of samples of the first frame, in the first slots, equally weighted.
+        capacity: The number of slots.
+        initial: The number of samples of the first frame; they lie in the first slots and weigh the same.
 
     Attributes:
         values: (capacity,) float32, zero in free slots.
@@ -80,10 +80,10 @@ class FilterMemory:
     """Decoded feature maps with their label maps, in buffers of fixed size; a free slot has weight zero.
 
     Args:
-        capacity: Number of samples.
+        capacity: The number of samples that there is room for.
         feature_shape: Rows, columns and channels of a feature map.
         score_size: Rows and columns of a score map.
-        device: Where the buffers are.
+        device: The device of the buffers.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class FilterMemory:
         """Start with the samples of the first frame.
 
         Args:
-            features: (N, H, W, C) decoded.
-            maps: Each (N, H', W').
+            features: Decoded features (N, H, W, C).
+            maps: Their maps, each (N, H', W').
         """
         count = len(features)
         for buffer, values in zip((self.features, *self.maps), (features, *maps), strict=True):
@@ -121,10 +121,10 @@ class FilterMemory:
         """Write a sample; the device's part. The host's is `SampleWeights.add` of `weights`.
 
         Args:
-            slot: (1,) int64.
-            feature: (1, H, W, C) decoded.
-            maps: Each (1, H', W').
-            weights: (capacity, 1) of all samples.
+            slot: The slot (1,) int64 to write to.
+            feature: The decoded feature (1, H, W, C).
+            maps: Its maps, each (1, H', W').
+            weights: The weights (capacity, 1) of all samples.
         """
         for buffer, value in zip((self.features, *self.maps), (feature, *maps), strict=True):
             buffer.index_copy_(0, slot, value[None])

@@ -15,13 +15,13 @@ class FrameDecision(NamedTuple):
     """What the host needs to know of a target after a frame.
 
     Attributes:
-        rule: A `localization.Rule`.
-        state: A `State`.
+        rule: The number of the `localization.Rule` that applied.
+        state: What the frame says of the target.
         scale_index: Which of the scales won.
         confidence: Maximum of the score map.
         position: (row, column) of the target after the frame.
         size: (height, width).
-        scale: Of the next search area.
+        scale: Image pixels per pixel of the network input, for the next search area.
         learn_position: Where the frame's features are learned.
     """
 
@@ -70,5 +70,5 @@ def pack_decision(
 
 
 def read_decisions(packed: torch.Tensor) -> list[FrameDecision]:
-    """The decisions on T targets, (T, 11) on the device: the only place where a frame waits for the device."""
+    """The decisions on T targets, (T, 11) on the device: nowhere else does a frame wait for the device."""
     return [FrameDecision.from_packed(row) for row in packed.cpu().numpy()]

@@ -17,7 +17,7 @@ Pair = NDArray[np.float32]
 """Shape (2,): row and column, or height and width."""
 
 Coordinates = tuple[int, int, int, int]
-"""Of a search area in the image: top, left, bottom, right; the last two exclusive."""
+"""Edges of a search area in the image: top, left, bottom, right; the last two exclusive."""
 
 MIN_BOX_SIDE = 0.1
 """Shortest side of a target's first box, in image pixels."""
@@ -52,9 +52,9 @@ def sample_box(position: Pair, size: Pair, sample_position: Pair, sample_scale: 
     """A target's box (x, y, w, h), float32, in pixels of a crop.
 
     Args:
-        position: Of the target in the image.
-        size: Likewise.
-        sample_position: Of the crop's centre in the image.
+        position: The target's position (row, column) in the image.
+        size: The target's height and width in the image.
+        sample_position: The position of the crop's centre in the image.
         sample_scale: Image pixels per crop pixel.
         sample_size: Side of the crop in its own pixels.
     """
@@ -125,8 +125,8 @@ def check_init_box(box: Sequence[float], image_size: tuple[int, int]) -> Box:
     """Refuse a box that no target can have.
 
     Args:
-        box: x, y, w, h.
-        image_size: Rows and columns.
+        box: The box x, y, w, h in image pixels.
+        image_size: Rows and columns of the image.
 
     Raises:
         ValueError: naming the box and what is wrong with it.

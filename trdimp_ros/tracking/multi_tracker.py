@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.feature_engine import FeatureEngine, TorchEngine
 from trdimp_ros.models.inference import prepare_for_inference
 from trdimp_ros.tracking.config import TrackerConfig
-from trdimp_ros.tracking.device_steps import DeviceSteps, TargetMemories
+from trdimp_ros.tracking.device_steps import DeviceSteps, TargetMemories, consecutive
 from trdimp_ros.tracking.first_frame import learn_target, look_at_first_frame
 from trdimp_ros.tracking.frame_decision import read_decisions
 from trdimp_ros.tracking.frame_pass import StageHook
@@ -317,14 +317,3 @@ class MultiTracker:
         if config.spread_learning or self._network.dtype != torch.float32:
             iterations = tracked.postpone(iterations, remember)
         return iterations, remember
-
-
-def consecutive(indices: Iterable[int]) -> list[range]:
-    """Ascending indices as ranges without gaps, as few as possible."""
-    ranges: list[range] = []
-    for index in indices:
-        if ranges and ranges[-1].stop == index:
-            ranges[-1] = range(ranges[-1].start, index + 1)
-        else:
-            ranges.append(range(index, index + 1))
-    return ranges

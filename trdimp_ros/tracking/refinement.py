@@ -107,9 +107,9 @@ def select_box(boxes: torch.Tensor, scores: torch.Tensor, best: int, max_aspect_
     """The mean of each target's best-scored boxes, sizes at least 1, without those of extreme shape.
 
     Args:
-        boxes: (T, R, 4) x, y, w, h.
-        scores: (T, R).
-        best: How many to average, at most.
+        boxes: The boxes (T, R, 4) x, y, w, h.
+        scores: Their scores (T, R).
+        best: The number of boxes to average, at most.
         max_aspect_ratio: () limit of w/h and of h/w.
     """
     boxes = torch.cat([boxes[..., :2], boxes[..., 2:].clamp_min(1.0)], dim=-1)

@@ -20,7 +20,7 @@ class SearchAreas:
     """The search areas of one target, one for each scale.
 
     Attributes:
-        coordinates: Where they lie in the image.
+        coordinates: The edges of each in the image.
         crops: Their pixels, (h, w, 3) uint8 each.
         inputs: What else the device needs of them.
     """

@@ -71,7 +71,7 @@ class LocatedFrame:
     """The frame that a target was located in last.
 
     Attributes:
-        decision: What was found.
+        decision: What was decided for the target.
         sample_position: Centre of the search area of the chosen scale.
         sample_scale: Its image pixels per pixel of the network input.
     """

@@ -18,7 +18,6 @@ from trdimp_ros.models.transformer import (
 EXACT_REFRESH_PERIOD = 100
 """After so many frames the attention sums are computed anew, so that rounding errors cannot add up."""
 
-
 CACHE_BYTES = 2**20
 """What may be worked on at once on a processor: the second-level cache of one core."""
 
@@ -29,12 +28,12 @@ def encoded_memory(
     """Room for the encoded template frames of several targets.
 
     Args:
-        targets: T.
-        capacity: Frames of each target.
-        tokens: L, tokens of a frame.
-        transformer: Gives the channels.
-        device: Where the buffers are.
-        dtype: Of the values; the keys are float32.
+        targets: The number of targets T.
+        capacity: The number of frames of each target.
+        tokens: The number of tokens L of a frame.
+        transformer: The transformer, which gives the number of channels.
+        device: The device of the buffers.
+        dtype: The type of the values; the keys are float32.
     """
     count, channels = capacity * tokens, transformer.channels
     return EncodedMemory(
@@ -53,12 +52,12 @@ class TemplateMemory:
     next is known in advance, so what was paid to it can be taken back bit by bit in the frames before (`retire`).
 
     Args:
-        transformer: Encodes the frames.
-        encoded: From `encoded_memory`, batch size 1: what the decoder uses; updated in place. It also gives the sizes.
-        capacity: Number of frames.
+        transformer: The transformer that encodes the frames.
+        encoded: What the decoder uses, from `encoded_memory`, batch size 1; updated in place. It also gives the sizes.
+        capacity: The number of frames that there is room for.
 
     Attributes:
-        encoded: As given.
+        encoded: The buffers that were given.
     """
 
     def __init__(self, transformer: Transformer, encoded: EncodedMemory, capacity: int) -> None:
@@ -93,8 +92,8 @@ class TemplateMemory:
         """Start with the views of the first frame.
 
         Args:
-            frames: (N, L, C).
-            masks: (N, L).
+            frames: Tokens (N, L, C) of the views.
+            masks: Their target masks (N, L).
         """
         count = len(frames)
         self._values.zero_()[0, :count] = with_normalizer(frames[None])[0]
@@ -164,7 +163,7 @@ class TemplateMemory:
 
         Args:
             slot: (1,) int64, `next_slot`.
-            part: From `parts_to_retire`.
+            part: The number of the part, from `parts_to_retire`.
         """
         keys, values = (buffer.index_select(1, slot)[:, 0] for buffer in (self._keys, self._values))
         weights = attention_weights(self._keys_of(part), keys, values.dtype, includes_self=True)  # (1, n, L)
@@ -221,8 +220,8 @@ class TemplateMemory:
         in_use, tokens = self._values[..., 0, self._channels], self._masks.shape[-1]
         for part in self._parts:
             encoded = self._transformer.add_attended(self.frames[:, part], self._sums[:, part])
-            place = slice(part.start * tokens, part.stop * tokens)
-            room = EncodedMemory(self.encoded.keys[:, place], self.encoded.values[:, place])
+            span = slice(part.start * tokens, part.stop * tokens)
+            room = EncodedMemory(self.encoded.keys[:, span], self.encoded.values[:, span])
             self._transformer.prepare(encoded, self._masks[:, part], in_use[:, part], out=room)
 
 
