@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -45,3 +48,15 @@ def test_the_build_under_test_has_executables(name):
 
     executable = Path(get_package_prefix("trdimp_ros"), "lib", "trdimp_ros", f"{name}_node")
     assert os.access(executable, os.X_OK)
+
+
+def test_every_ros_package_that_is_imported_is_a_dependency():
+    """rosdep installs what package.xml names; here everything is installed anyway, so that nothing would be missed."""
+    named = {element.text for element in ElementTree.parse(ROOT / "package.xml").getroot()}
+    from_pip = {"numpy", "cv2", "torch", "tqdm", "safetensors", "trdimp_ros"}
+    for file in (path for folder in ("trdimp_ros/ros", "launch", "examples") for path in (ROOT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for package in {module.partition(".")[0] for module in modules} - from_pip - sys.stdlib_module_names:
+                assert package in named, f"{file.name} imports {package}, which package.xml does not name"

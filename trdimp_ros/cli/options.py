@@ -39,9 +39,16 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         "weights for the others",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
-    parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="(%(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="of the processor; 0: torch's choice, one per core")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (%(default)s)")
+    parser.add_argument(
+        "--precision",
+        choices=list(PRECISIONS),
+        default="float32",
+        help="precision of backbone and attention (%(default)s)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=0, help="threads of the processor; 0: torch's choice, one per core"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (%(default)s)")
 
 
 def build_network(options: argparse.Namespace) -> tuple[TrDiMPNet, WeightsInfo]:

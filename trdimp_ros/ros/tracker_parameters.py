@@ -9,7 +9,7 @@ from typing import Any, Literal
 from trdimp_ros.checkpoints import BUNDLED_PRESET
 from trdimp_ros.parameters import check_parameters, parameter, parameters_of, section
 from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
-from trdimp_ros.tracking.devices import PRECISIONS
+from trdimp_ros.tracking.devices import MAX_THREADS, PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ModelParameters:
         "Threads of the processor that torch computes with; 0: its own choice, one per core. One less leaves a core to "
         "camera driver and controller.",
         0,
-        1024,
+        MAX_THREADS,
         False,
     )
 

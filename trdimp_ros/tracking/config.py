@@ -75,7 +75,9 @@ class TrackerConfig:
     augmentation_dropout_samples: int = parameter(
         2, "Copies of the first frame's feature with channels dropped to learn from.", 0, 16, False
     )
-    augmentation_dropout: float = parameter(0.2, "Share of channels dropped in those copies.", 0.0, 0.9, False)
+    augmentation_dropout: float = parameter(
+        0.2, "Share of channels dropped in the copies of augmentation_dropout_samples.", 0.0, 0.9, False
+    )
     augmentation_expansion_factor: float = parameter(
         2.0, "Side of the crop that the shifted and rotated views are cut from, in network inputs.", 1.0, 4.0, False
     )
@@ -94,7 +96,12 @@ class TrackerConfig:
     learning_rate: float = parameter(
         0.01, "Weight of a new frame in the filter memory; raising it adapts and forgets faster.", 0.0, 1.0
     )
-    hard_negative_learning_rate: float = parameter(0.02, "The same for a frame with a distractor in it.", 0.0, 1.0)
+    hard_negative_learning_rate: float = parameter(
+        0.02,
+        "Weight in the filter memory of a new frame with a distractor in it; raising it unlearns distractors faster.",
+        0.0,
+        1.0,
+    )
     init_samples_minimum_weight: float = parameter(
         0.25,
         "Least total weight of the first frame's views; raising it drifts and adapts less. 0 lets them be replaced.",
@@ -103,14 +110,21 @@ class TrackerConfig:
     )
     train_skipping: int = parameter(20, "The filter is optimised every so many frames; raising it saves time.", 1, 1000)
     net_opt_iter: int = parameter(
-        10, "Optimiser steps on the first frame; 0 for this and the next two gives TrSiam.", 0, 100, False
+        10,
+        "Optimiser steps of the target filter on the first frame; 0 for this, net_opt_update_iter and net_opt_hn_iter "
+        "gives TrSiam.",
+        0,
+        100,
+        False,
     )
-    net_opt_update_iter: int = parameter(2, "Optimiser steps every train_skipping frames.", 0, 20)
-    net_opt_hn_iter: int = parameter(1, "Optimiser steps in a frame with a distractor.", 0, 20)
+    net_opt_update_iter: int = parameter(2, "Optimiser steps of the target filter every train_skipping frames.", 0, 20)
+    net_opt_hn_iter: int = parameter(1, "Optimiser steps of the target filter in a frame with a distractor.", 0, 20)
     low_score_opt_threshold: float = parameter(
         0.0, "Below this confidence net_opt_low_iter optimiser steps are taken in every frame; 0 is off.", 0.0, 10.0
     )
-    net_opt_low_iter: int = parameter(1, "Optimiser steps in a frame of low confidence.", 0, 20)
+    net_opt_low_iter: int = parameter(
+        1, "Optimiser steps of the target filter in a frame with a confidence below low_score_opt_threshold.", 0, 20
+    )
     spread_learning: bool = parameter(
         False,
         "Optimise the filter one frame later where the frame also joins the transformer memory: no frame takes much "
@@ -182,26 +196,47 @@ class TrackerConfig:
     update_scale_when_uncertain: bool = parameter(
         True, "Let the search area follow the box's size in uncertain frames too."
     )
-    use_iounet_pos_for_learning: bool = parameter(True, "Learn at the refined position; off, at the filter's own.")
+    use_iounet_pos_for_learning: bool = parameter(
+        True, "Learn at the refined position; off, at the position that the target filter found."
+    )
     iounet_augmentation: bool = parameter(
         False, "Average the IoU predictor's reference over all initial views but the rotated ones.", dynamic=False
     )
-    iounet_k: int = parameter(3, "The box is the mean of this many best candidates.", 1, 100, False)
+    iounet_k: int = parameter(3, "The box is the mean of so many of the best refined boxes.", 1, 100, False)
     num_init_random_boxes: int = parameter(
-        9, "Random candidates besides the last box; raising it costs time.", 0, 100, False
+        9, "Random boxes that refinement starts from besides the last box; raising it costs time.", 0, 100, False
     )
-    box_jitter_pos: float = parameter(0.1, "Width of their random shift, in sqrt(w*h).", 0.0, 2.0)
-    box_jitter_sz: float = parameter(0.5, "Width of their random change of size, in sqrt(w*h).", 0.0, 2.0)
-    maximal_aspect_ratio: float = parameter(6.0, "Candidates longer than this are dropped.", 1.0, 100.0)
-    box_refinement_iter: int = parameter(10, "Gradient steps per frame; raising it costs time.", 0, 100, False)
+    box_jitter_pos: float = parameter(
+        0.1,
+        "Width of the random shift of the random boxes that refinement starts from, in sqrt(w*h) of the target.",
+        0.0,
+        2.0,
+    )
+    box_jitter_sz: float = parameter(
+        0.5,
+        "Width of the random change of size of the random boxes that refinement starts from, in sqrt(w*h).",
+        0.0,
+        2.0,
+    )
+    maximal_aspect_ratio: float = parameter(
+        6.0, "Refined boxes with a longer side of more than so many shorter ones are dropped.", 1.0, 100.0
+    )
+    box_refinement_iter: int = parameter(
+        10, "Gradient steps of box refinement in a frame; raising it costs time.", 0, 100, False
+    )
     box_refinement_space: RefinementSpace = parameter(
-        "relative", "Steps in log size and relative centre (relative) or in x, y, w, h (default).", dynamic=False
+        "relative",
+        "What the gradient steps of box refinement change: relative centre and log size (relative), or x, y, w, h "
+        "(default).",
+        dynamic=False,
     )
-    box_refinement_step_length: float = parameter(0.0025, "Step length of the centre.", 0.0, 10.0)
+    box_refinement_step_length: float = parameter(0.0025, "Step length of box refinement for the centre.", 0.0, 10.0)
     box_refinement_size_step_length: float = parameter(
-        0.0, "Step length of the size; 0: the same as the centre's.", 0.0, 10.0
+        0.0, "Step length of box refinement for the size; 0: the same as box_refinement_step_length.", 0.0, 10.0
     )
-    box_refinement_step_decay: float = parameter(1.0, "Factor on the step lengths after each step.", 0.01, 1.0)
+    box_refinement_step_decay: float = parameter(
+        1.0, "Factor on the step lengths of box refinement after each step.", 0.01, 1.0
+    )
 
     def __post_init__(self) -> None:
         check_parameters(self)
