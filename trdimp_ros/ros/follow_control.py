@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from trdimp_ros.parameters import check_parameters, parameter
@@ -38,17 +39,24 @@ class FollowGains:
 
 
 def follow(box: Box, image_width: int, image_height: int, gains: FollowGains) -> tuple[float, float]:
-    """Speed (m/s, forwards positive) and turning rate (rad/s, left positive) that bring the target to the middle and to
-    its wanted size.
+    """Speed (m/s, forwards positive) and turning rate (rad/s, left positive) that bring the target to the middle of the
+    image and to its wanted size.
 
     Args:
-        box: Of the target, image pixels.
-        image_width: Of the image.
-        image_height: Of the image.
-        gains: How to follow.
+        box: The target's box in image pixels.
+        image_width: The image's width in pixels.
+        image_height: The image's height in pixels.
+        gains: How strongly the robot reacts, and its limits.
+
+    Raises:
+        ValueError: for a box that says nothing: with NaN or infinity in it, or without a size.
     """
+    if not all(math.isfinite(value) for value in box) or box.w <= 0 or box.h <= 0:
+        raise ValueError(f"no box to drive by: x={box.x} y={box.y} w={box.w} h={box.h}")
     to_the_left = 1.0 - 2.0 * (box.x + box.w / 2) / image_width  # 1 at the left edge, -1 at the right one
     too_small = 1.0 - box.h / (gains.target_height * image_height)  # 1 at no height at all
+    if not (math.isfinite(to_the_left) and math.isfinite(too_small)):
+        raise ValueError(f"no box to drive by: x={box.x} y={box.y} w={box.w} h={box.h}")
     turn = 0.0 if abs(to_the_left) <= gains.turn_dead_zone else gains.turn_gain * to_the_left
     speed = 0.0 if abs(too_small) <= gains.size_dead_zone else gains.drive_gain * too_small
     return (
