@@ -74,7 +74,10 @@ def test_an_interrupt_while_torch_is_loaded_prints_no_traceback(number):
 def test_an_evaluation_with_several_jobs_ends_with_its_processes(tmp_path, long_sequence, weights):
     boxes = "20,30,25,20\n" * 20_000
     (long_sequence / "groundtruth.txt").write_text(boxes)
-    process = start("eval", long_sequence, long_sequence, "--jobs", 2, "--weights", weights, *TINY)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "img").symlink_to(long_sequence)
+    (tmp_path / "other" / "groundtruth.txt").write_text(boxes)
+    process = start("eval", long_sequence, tmp_path / "other", "--jobs", 2, "--weights", weights, *TINY)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
 
     def busy() -> list[int]:

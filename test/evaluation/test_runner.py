@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 
 from trdimp_ros.checkpoints.weights import save_network
-from trdimp_ros.evaluation.competitors import Answer, opencv_tracker
-from trdimp_ros.evaluation.datasets import read_sequence
+from trdimp_ros.cli.main import main
+from trdimp_ros.evaluation.competitors import Answer, OpenCVTracker, opencv_tracker
+from trdimp_ros.evaluation.datasets import find_sequences, read_sequence
 from trdimp_ros.evaluation.plots import write_plots
 from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_all, run_sequence, write_track
 from trdimp_ros.testing.tiny import small_scene, tiny_competitor, tiny_network
@@ -66,7 +69,11 @@ def test_figures_of_a_known_track():
     assert result["absent_not_normal"] == 1.0
     assert result["absent_not_found"] == 0.5
     assert result["present_not_found"] == pytest.approx(1 / 5)
-    assert result["frames_to_recover"] == 2
+    assert (result["returns"], result["found_again"], result["frames_to_recover"]) == (1, 1.0, 2)
+    # Every answer says 0.5: one threshold, 7 frames predicted, 4 of them with an overlap of 1.
+    assert result["long_term_precision"] == pytest.approx(4 / 7)
+    assert result["long_term_recall"] == pytest.approx(4 / 5)
+    assert result["long_term_f"] == pytest.approx(2 * (4 / 7) * (4 / 5) / (4 / 7 + 4 / 5))
     assert result["fps"] == pytest.approx(100)
 
 
@@ -74,8 +81,10 @@ def test_figures_that_do_not_apply_are_left_out_of_the_mean():
     truth = [Box(0, 0, 10, 10)] * 2
     run = SequenceRun("a", "b", answers(truth), truth, [10.0])
     assert math.isnan(figures(run)["absent_not_normal"])
-    with_absent = dict.fromkeys(figures(run), 0.0) | {"absent_not_normal": 0.5}
-    assert mean_figures([figures(run), with_absent])["absent_not_normal"] == 0.5
+    with_absent = SequenceRun(
+        "a", "c", answers([truth[0]] * 3, ["normal", "normal", "not_found"]), [truth[0], None, None], [10.0] * 2
+    )
+    assert mean_figures([run, with_absent])["absent_not_normal"] == 0.5
 
 
 def test_a_run_starts_with_the_truth_and_is_written(folder, tmp_path):
@@ -92,9 +101,9 @@ def test_a_run_starts_with_the_truth_and_is_written(folder, tmp_path):
 
 
 def test_several_jobs_give_what_one_gives(folder):
-    folders = [folder / "one", folder / "two"]
-    alone = [run.boxes for run in run_all({"tiny": tiny_competitor}, folders, jobs=1)]
-    together = list(run_all({"tiny": tiny_competitor}, folders, jobs=2))
+    sequences = find_sequences([folder])
+    alone = [run.boxes for run in run_all({"tiny": tiny_competitor}, sequences, jobs=1)]
+    together = list(run_all({"tiny": tiny_competitor}, sequences, jobs=2))
     assert [run.sequence for run in together] == ["one", "two"]
     for run, boxes in zip(together, alone, strict=True):
         np.testing.assert_allclose(run.boxes, boxes, atol=1e-2)
@@ -103,12 +112,30 @@ def test_several_jobs_give_what_one_gives(folder):
 
 def test_plots_are_drawn(folder, tmp_path):
     runs = {"still": [run_sequence("still", StandStill(), read_sequence(folder / name)) for name in ("one", "two")]}
-    files = write_plots(tmp_path, runs)
-    assert [file.name for file in files] == ["success.png", "precision.png", "roc.png"]
-    for file in files:
-        picture = cv2.imread(str(file))
-        assert picture.shape[0] > 300
-        assert np.unique(picture).size > 10
+    runs["moved"] = [replace(run, answers=[*run.answers[:3], *run.answers[:-3]]) for run in runs["still"]]
+    write_plots(tmp_path / "curves.png", runs)
+    picture = cv2.imread(str(tmp_path / "curves.png"))
+    assert min(picture.shape[:2]) > 900
+    assert np.unique(picture).size > 10
+    without = {name: [run for run in tracked if not run.has_absences] for name, tracked in runs.items()}
+    write_plots(tmp_path / "short.png", without)
+    assert cv2.imread(str(tmp_path / "short.png")).shape[0] < 600
+
+
+class FailsAtOnce:
+    """What OpenCV's trackers do on some targets at the image's edge."""
+
+    def init(self, image, box):
+        pass
+
+    def update(self, image):
+        cv2.resize(image[:0], (1, 1))
+
+
+def test_an_opencv_tracker_that_fails_has_not_found_the_target(folder):
+    run = run_sequence("fails", OpenCVTracker(FailsAtOnce), read_sequence(folder / "two"))
+    assert {answer.state for answer in run.answers[1:]} == {"not_found"}
+    assert figures(run)["long_term_f"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -137,8 +164,28 @@ def test_the_command(folder, tmp_path):
     assert 0 < report["mil"]["mean"]["auc"] <= 1
     assert report["mil"]["sequences"]["one"]["absent_not_normal"] is None
     assert (tmp_path / "out" / "compact" / "two.csv").is_file()
-    assert (tmp_path / "out" / "success.png").is_file()
-    assert "mean" in done.stdout
+    assert (tmp_path / "out" / "curves.png").is_file()
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:5] == ["sequence", "frames", "absent", "compact", "AUC"]
+    assert [line.split()[0] for line in lines if line.split()][1:6] == ["one", "two", "mean", "compact", "mil"]
+    assert "SR.75" in done.stdout
+
+
+def test_several_roots_keep_their_sequences_apart(folder, tmp_path, capsys):
+    """Two roots with sequences of the same names: none may be lost."""
+    for root in ("first", "second"):
+        shutil.copytree(folder, tmp_path / root)
+    save_network(tiny_network(), tmp_path / "tiny.safetensors", preset="compact")
+    words = ["eval", tmp_path / "first", tmp_path / "second", tmp_path / "first" / "one", "--json", tmp_path / "r.json"]
+    words += ["--weights", tmp_path / "tiny.safetensors", "--set", "image_sample_size=96", "--out", tmp_path / "out"]
+    assert main([str(word) for word in words]) == 0
+    report = json.loads((tmp_path / "r.json").read_text())["compact"]
+    assert list(report["sequences"]) == ["first/one", "first/two", "second/one", "second/two"]
+    assert list(report["roots"]) == ["first", "second"]
+    assert report["roots"]["first"]["auc"] == pytest.approx(report["mean"]["auc"])
+    assert len(list((tmp_path / "out" / "compact").iterdir())) == 4
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+    assert rows[-5:-1] == ["mean", "compact", "first", "second"]
 
 
 def test_the_command_refuses_an_unknown_tracker(folder):

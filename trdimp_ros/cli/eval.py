@@ -1,4 +1,4 @@
-"""Evaluate trackers on folders of sequences with ground truth (OTB, GOT-10k, LaSOT layouts)."""
+"""Evaluate trackers side by side on folders of sequences with ground truth (OTB, GOT-10k, LaSOT layouts)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,14 @@ from tqdm import tqdm
 
 from trdimp_ros.cli.options import add_tracker_arguments, build_tracker
 from trdimp_ros.cli.outputs import check_outputs
-from trdimp_ros.cli.terminal import printable
+from trdimp_ros.cli.terminal import Interrupted, printable
 from trdimp_ros.evaluation.competitors import OPENCV_TRACKERS, Competitor, OwnTracker, opencv_tracker
-from trdimp_ros.evaluation.datasets import ABSENCE_FILES, TRUTH_FILES, read_sequence, sequence_folders
+from trdimp_ros.evaluation.datasets import ABSENCE_FILES, TRUTH_FILES, NamedFolder, find_sequences, read_sequence
 from trdimp_ros.evaluation.metrics import separation
 from trdimp_ros.evaluation.plots import write_plots
 from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_all, write_track
+from trdimp_ros.evaluation.tables import figures_table, sequences_table
 from trdimp_ros.tracking import PRESETS
-
-COLUMNS = {
-    "auc": "AUC",
-    "precision": "prec20",
-    "normalized_precision": "nprec",
-    "average_overlap": "AO",
-    "success_rate_50": "SR.50",
-    "success_rate_75": "SR.75",
-    "absent_not_normal": "lost ok",
-    "present_not_found": "false lost",
-    "frames_to_recover": "recover",
-    "fps": "fps",
-}
-"""Figures in the table: name in the JSON file and heading."""
 
 MAX_JOBS = 256
 """Processes at a time."""
@@ -57,26 +44,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     if not 1 <= options.jobs <= MAX_JOBS:
         raise ValueError(f"--jobs must be from 1 to {MAX_JOBS}, got {options.jobs}")
-    folders = [found for folder in options.folders for found in sequence_folders(folder)]
-    check_outputs({"--out": options.out, "--json": options.json}, [options.weights, *_read_by(folders)])
+    sequences = find_sequences(options.folders)
+    check_outputs({"--out": options.out, "--json": options.json}, [options.weights, *_read_by(sequences)])
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
     trackers = _trackers(options)
     runs: dict[str, list[SequenceRun]] = defaultdict(list)
     progress = tqdm(
-        run_all(trackers, folders, options.jobs), total=len(trackers) * len(folders), unit="sequence", disable=None
+        run_all(trackers, sequences, options.jobs), total=len(trackers) * len(sequences), unit="sequence", disable=None
     )
-    for one in progress:
-        runs[one.tracker].append(one)
-    report = {tracker: _report(tracked) for tracker, tracked in runs.items()}
-    for tracker, figures_of in report.items():
-        print(_table(tracker, figures_of))
-    if options.out:
-        _write(options.out, runs)
+    try:
+        for one in progress:
+            runs[one.tracker].append(one)
+            if options.out:
+                write_track(_track_file(options.out, one), one)
+    except KeyboardInterrupt as interrupt:
+        if not runs:
+            raise
+        raise Interrupted(_finish(options.out, runs, sequences)) from interrupt
+    return _finish(options.out, runs, sequences)
+
+
+def _finish(
+    out: Path | None, runs: dict[str, list[SequenceRun]], sequences: list[NamedFolder]
+) -> dict[str, dict[str, Any]]:
+    """Report on all runs: printed, drawn and returned."""
+    roots = {sequence.name: sequence.root for sequence in sequences}
+    report = {tracker: _report(tracked, roots) for tracker, tracked in runs.items()}
+    for table in (sequences_table(report), figures_table(report)):
+        print("\n".join(printable(line) for line in table.splitlines()), end="\n\n")
+    if out:
+        _plot(out / "curves.png", runs)
     return report
 
 
-def _read_by(folders: list[Path]) -> Iterator[Path]:
+def _read_by(sequences: list[NamedFolder]) -> Iterator[Path]:
     """All that is read of the sequences: nothing is written to their folders, where it could pass for an image."""
-    for folder in folders:
+    for folder in (one.folder for one in sequences):
         sequence = read_sequence(folder)
         files = [folder / name for name in (*TRUTH_FILES, *ABSENCE_FILES)]
         yield from (folder, folder / "img", *files, *sequence.frames.files)
@@ -105,12 +109,17 @@ def _own_tracker(options: argparse.Namespace) -> Competitor:
     return OwnTracker(build_tracker(options)[0])
 
 
-def _report(runs: list[SequenceRun]) -> dict[str, Any]:
-    rows = {run.sequence: figures(run) for run in runs}
+def _report(runs: list[SequenceRun], roots: dict[str, str]) -> dict[str, Any]:
+    by_root: dict[str, list[SequenceRun]] = defaultdict(list)
+    for run in runs:
+        by_root[roots[run.sequence]].append(run)
     present = [value for run in runs for value in run.confidences(present=True)]
     absent = [value for run in runs for value in run.confidences(present=False)]
-    mean = mean_figures(list(rows.values())) | {"confidence_roc_area": separation(present, absent)}
-    return {"sequences": {name: _plain(row) for name, row in rows.items()}, "mean": _plain(mean)}
+    return {
+        "sequences": {run.sequence: _plain(figures(run)) for run in runs},
+        "roots": {root: _plain(mean_figures(some)) for root, some in by_root.items()},
+        "mean": _plain(mean_figures(runs) | {"confidence_roc_area": separation(present, absent)}),
+    }
 
 
 def _plain(row: dict[str, float]) -> dict[str, float | None]:
@@ -118,27 +127,15 @@ def _plain(row: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in row.items()}
 
 
-def _table(tracker: str, report: dict[str, Any]) -> str:
-    lines = [f"{tracker:<20}{'frames':>7}" + "".join(f"{heading:>11}" for heading in COLUMNS.values())]
-    for name, row in [*report["sequences"].items(), ("mean", report["mean"])]:
-        cells = [_cell(key, row[key]) for key in COLUMNS]
-        lines.append(f"{printable(name):<20}{row['frames']:>7.0f}" + "".join(f"{cell:>11}" for cell in cells))
-    return "\n".join(lines) + "\n"
+def _track_file(folder: Path, run: SequenceRun) -> Path:
+    file = folder / run.tracker / f"{run.sequence.strip('/').replace('/', '_')}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
 
 
-def _cell(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if name in ("fps", "frames_to_recover") else f"{value:.3f}"
-
-
-def _write(folder: Path, runs: dict[str, list[SequenceRun]]) -> None:
-    for tracker, tracked in runs.items():
-        (folder / tracker).mkdir(parents=True, exist_ok=True)
-        for one in tracked:
-            write_track(folder / tracker / f"{one.sequence}.csv", one)
+def _plot(file: Path, runs: dict[str, list[SequenceRun]]) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         print("no plots: they need matplotlib (pip install 'trdimp_ros[eval]')")
         return
-    for file in write_plots(folder, dict(runs)):
-        print(f"wrote {printable(str(file))}")
+    write_plots(file, runs)
+    print(f"wrote {printable(str(file))}")

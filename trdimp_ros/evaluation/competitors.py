@@ -70,7 +70,10 @@ class OpenCVTracker:
         self._box = box
 
     def track(self, frame: Frame) -> Answer:
-        found, box = self._tracker.update(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        try:
+            found, box = self._tracker.update(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        except cv2.error:  # some of them fail on a target at the image's edge
+            found, box = False, self._box
         if found:
             self._box = Box(*(float(value) for value in box))
         score = getattr(self._tracker, "getTrackingScore", None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trdimp_ros.evaluation.metrics import read_boxes
@@ -43,7 +45,7 @@ def read_sequence(folder: Path) -> LabelledSequence:
     truth = read_boxes(truth_file)
     for name in ABSENCE_FILES:
         if (folder / name).is_file():
-            flags = (folder / name).read_text().replace(",", " ").split()
+            flags = (folder / name).read_text("utf-8", errors="replace").replace(",", " ").split()
             if len(flags) != len(truth):
                 raise ValueError(f"{folder / name}: {len(flags)} entries for {len(truth)} boxes")
             truth = [None if flag == "1" else box for flag, box in zip(flags, truth, strict=True)]
@@ -56,8 +58,47 @@ def read_sequence(folder: Path) -> LabelledSequence:
     return LabelledSequence(folder.name, frames, truth)
 
 
+@dataclass(frozen=True)
+class NamedFolder:
+    """A sequence's folder among several.
+
+    Attributes:
+        name: The folder's name, preceded by its root's where it would not be the only one.
+        root: The name of the root that it was found in.
+        folder: The folder itself.
+    """
+
+    name: str
+    root: str
+    folder: Path
+
+
+def find_sequences(roots: Sequence[Path]) -> list[NamedFolder]:
+    """The sequences of several roots, each once, with names that differ.
+
+    Args:
+        roots: Sequences, or folders of sequences.
+
+    Raises:
+        ValueError: naming the root that holds none.
+    """
+    found: dict[Path, Path] = {}
+    for root in roots:
+        for folder in sequence_folders(root):
+            found.setdefault(folder.resolve(), root)
+    folders = [(root.resolve(), folder) for folder, root in found.items()]
+    counts = Counter(folder.name for _, folder in folders)
+    named = []
+    for root, folder in folders:
+        inner = folder.relative_to(root)
+        unique = folder.name if counts[folder.name] == 1 else str(root.name / inner)
+        named.append(NamedFolder(unique, root.name, folder))
+    repeated = Counter(one.name for one in named)
+    return [replace(one, name=str(one.folder)) if repeated[one.name] > 1 else one for one in named]
+
+
 def sequence_folders(folder: Path) -> list[Path]:
-    """The folder itself if it is a sequence, otherwise all sequences in it and its subfolders, by name.
+    """The folder itself if it is a sequence, otherwise all sequences in it and its subfolders, in the order of names.
 
     Raises:
         ValueError: if there are none.

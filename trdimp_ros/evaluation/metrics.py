@@ -92,20 +92,6 @@ def separation(present: Sequence[float], absent: Sequence[float]) -> float:
     return float(np.mean(high > low) + 0.5 * np.mean(high == low))
 
 
-def frames_to_recover(ious: Sequence[float | None], found: float = 0.5) -> int | None:
-    """Frames after the last absence until the target is found again; None if it never was, or was never absent.
-
-    Args:
-        ious: Overlap of each frame, None where there is no target.
-        found: Overlap that counts.
-    """
-    absent = [index for index, iou in enumerate(ious) if iou is None]
-    if not absent:
-        return None
-    after = ious[absent[-1] + 1 :]
-    return next((index + 1 for index, iou in enumerate(after) if iou is not None and iou >= found), None)
-
-
 def read_boxes(path: Path) -> list[Box | None]:
     """Read a ground truth file: one x,y,w,h per line, separated by commas, tabs or spaces.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
 
@@ -18,14 +18,15 @@ import numpy as np
 import torch
 
 from trdimp_ros.evaluation.competitors import Answer, Competitor
-from trdimp_ros.evaluation.datasets import LabelledSequence, read_sequence
+from trdimp_ros.evaluation.datasets import LabelledSequence, NamedFolder, read_sequence
+from trdimp_ros.evaluation.longterm import LongTermTrack, long_term_score, recoveries
 from trdimp_ros.evaluation.metrics import (
     center_errors,
-    frames_to_recover,
     overlaps,
     precision_curve,
     success_auc,
 )
+from trdimp_ros.media.files import complete_file
 from trdimp_ros.tracking import Box
 from trdimp_ros.tracking.geometry import intersection_over_union
 
@@ -64,6 +65,34 @@ class SequenceRun:
         values = [answer.confidence for answer, true in pairs if (true is not None) == present]
         return [value for value in values if not math.isnan(value)]
 
+    @property
+    def overlaps(self) -> list[float | None]:
+        """Intersection over union of every frame, None where there is no target."""
+        pairs = zip(self.boxes, self.truth, strict=True)
+        return [None if true is None else intersection_over_union(box, true) for box, true in pairs]
+
+    @property
+    def has_absences(self) -> bool:
+        return any(true is None for true in self.truth)
+
+    def long_term(self) -> LongTermTrack:
+        """The track for the long-term measures; the first frame is given and left out.
+
+        A tracker without confidence is sure wherever it says that it sees the target.
+        """
+        later = self.answers[1:]
+        return LongTermTrack(
+            overlaps=[iou or 0.0 for iou in self.overlaps[1:]],
+            confidences=[_belief(answer) for answer in later],
+            present=[true is not None for true in self.truth[1:]],
+        )
+
+
+def _belief(answer: Answer) -> float:
+    if math.isnan(answer.confidence):
+        return float("-inf") if answer.state == "not_found" else 1.0
+    return answer.confidence
+
 
 def run_sequence(name: str, competitor: Competitor, sequence: LabelledSequence) -> SequenceRun:
     """One tracker over one sequence, started with the first true box and never corrected."""
@@ -86,16 +115,12 @@ def figures(run: SequenceRun) -> dict[str, float]:
     ious = overlaps(run.boxes, run.truth)
     errors = center_errors(run.boxes, run.truth)
     normalized = center_errors(run.boxes, run.truth, normalized=True)
-    by_frame = [
-        None if true is None else intersection_over_union(answer.box, true)
-        for answer, true in zip(run.answers, run.truth, strict=True)
-    ]
     later = list(zip(run.answers[1:], run.truth[1:], strict=True))
     absent = [answer for answer, true in later if true is None]
     present = [answer for answer, true in later if true is not None]
-    recovered = frames_to_recover(by_frame)
     return {
         "frames": len(run.answers),
+        "absent_frames": len(absent),
         "auc": success_auc(ious),
         "precision": float(precision_curve(errors, np.array([PIXELS]))[0]),
         "normalized_precision": float(precision_curve(normalized, NORMALIZED_THRESHOLDS).mean()),
@@ -105,37 +130,63 @@ def figures(run: SequenceRun) -> dict[str, float]:
         "absent_not_normal": _share(absent, lambda answer: answer.state != "normal"),
         "absent_not_found": _share(absent, lambda answer: answer.state == "not_found"),
         "present_not_found": _share(present, lambda answer: answer.state == "not_found"),
-        "frames_to_recover": float("nan") if recovered is None else float(recovered),
+        **_long_term_figures([run]),
+        **_recovery_figures(run),
         "fps": 1e3 / float(np.mean(run.milliseconds)) if run.milliseconds else float("nan"),
         "median_ms": float(np.median(run.milliseconds)) if run.milliseconds else float("nan"),
     }
 
 
-def mean_figures(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of every figure over the sequences to which it applies."""
+def mean_figures(runs: Sequence[SequenceRun]) -> dict[str, float]:
+    """The mean of every figure over the sequences to which it applies.
+
+    The long-term ones are not means: precision and recall are averaged at common thresholds before F is taken.
+    """
+    rows = [figures(run) for run in runs]
     means = {}
     for name in rows[0]:
         values = [row[name] for row in rows if not math.isnan(row[name])]
         means[name] = float(np.mean(values)) if values else float("nan")
-    return means
+    return means | _long_term_figures(runs)
+
+
+def _long_term_figures(runs: Sequence[SequenceRun]) -> dict[str, float]:
+    """Of the sequences in which the target is absent for a while."""
+    tracks = [run.long_term() for run in runs if run.has_absences]
+    if not tracks:
+        return dict.fromkeys(("long_term_precision", "long_term_recall", "long_term_f"), float("nan"))
+    score = long_term_score(tracks)
+    return {"long_term_precision": score.precision, "long_term_recall": score.recall, "long_term_f": score.f}
+
+
+def _recovery_figures(run: SequenceRun) -> dict[str, float]:
+    delays = recoveries(run.overlaps)
+    found = [delay for delay in delays if delay is not None]
+    return {
+        "returns": len(delays),
+        "found_again": len(found) / len(delays) if delays else float("nan"),
+        "frames_to_recover": float(np.mean(found)) if found else float("nan"),
+    }
 
 
 def _share(answers: list[Answer], wanted: Callable[[Answer], bool]) -> float:
     return float(np.mean([wanted(answer) for answer in answers])) if answers else float("nan")
 
 
-def run_all(trackers: dict[str, Callable[[], Competitor]], folders: Sequence[Path], jobs: int) -> Iterator[SequenceRun]:
-    """Every tracker over every sequence, in this order or, with several jobs, as they end.
+def run_all(
+    trackers: dict[str, Callable[[], Competitor]], sequences: Sequence[NamedFolder], jobs: int
+) -> Iterator[SequenceRun]:
+    """Every tracker over every sequence, in this order.
 
     Args:
         trackers: By name; each builds one tracker, in the process that uses it, so it must be picklable.
-        folders: Of the sequences.
+        sequences: The sequences' folders and names.
         jobs: Processes. Speeds are comparable only with one.
     """
-    tasks = [(name, build, folder) for name, build in trackers.items() for folder in folders]
+    tasks = [(name, build, sequence) for name, build in trackers.items() for sequence in sequences]
     if jobs <= 1:
-        for name, build, folder in tasks:
-            yield _run_task(name, build, folder)
+        for task in tasks:
+            yield _run_task(*task)
         return
     threads = max(torch.get_num_threads() // jobs, 1)
     pool = ProcessPoolExecutor(
@@ -169,17 +220,21 @@ def _ignored_by_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run_task(name: str, build: Callable[[], Competitor], folder: Path) -> SequenceRun:
-    return run_sequence(name, build(), read_sequence(folder))
+def _run_task(name: str, build: Callable[[], Competitor], sequence: NamedFolder) -> SequenceRun:
+    return replace(run_sequence(name, build(), read_sequence(sequence.folder)), sequence=sequence.name)
 
 
 def write_track(path: Path, run: SequenceRun) -> None:
-    """A CSV file with one row a frame."""
-    with path.open("w", newline="") as file:
+    """Write a CSV file with one row a frame.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    with complete_file(path) as place, place.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["frame", "x", "y", "w", "h", "confidence", "state", "overlap", "milliseconds"])
         times = [float("nan"), *run.milliseconds]
-        for number, (answer, true, time_taken) in enumerate(zip(run.answers, run.truth, times, strict=True)):
-            overlap = "" if true is None else f"{intersection_over_union(answer.box, true):.4f}"
+        for number, (answer, iou, time_taken) in enumerate(zip(run.answers, run.overlaps, times, strict=True)):
+            overlap = "" if iou is None else f"{iou:.4f}"
             box = [f"{value:.3f}" for value in answer.box]
             writer.writerow([number, *box, f"{answer.confidence:.4f}", answer.state, overlap, f"{time_taken:.2f}"])
