@@ -23,7 +23,7 @@ from trdimp_ros.testing.limited_loading import Outcome, load_all
 from trdimp_ros.testing.tiny import tiny_network
 from trdimp_ros.testing.weights_attacks import all_attacks
 
-FUZZ_CASES = 3000
+FUZZ_CASES = 4000
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,14 @@ from trdimp_ros.checkpoints.strict_json import parse_json
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
 
 MAX_ARCHITECTURE = 1 << 14
-"""Characters of the JSON text; that of a network has some hundred."""
+"""The most characters of the JSON text; that of a network has some hundred."""
 
 MAX_SIZE = 1 << 20
 """No size in an architecture is larger, whatever it means."""
 
 MAX_LIST = 64
 MAX_DEPTH = 4
-"""Of objects in objects."""
+"""How deeply objects may lie in objects."""
 
 MAX_LISTED = 10
 """How many wrong entries an error message lists."""

@@ -1,7 +1,7 @@
 """What can be wrong with a weights file, and how texts that come out of one are shown."""
 
 MAX_SHOWN = 160
-"""Characters of a file's text that a message shows."""
+"""How many characters of a file's text a message shows."""
 
 
 class CheckpointError(ValueError):

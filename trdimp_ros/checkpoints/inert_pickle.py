@@ -5,126 +5,28 @@ or to overflow the stack by a few hundred bytes, whatever it is allowed to impor
 that torch.save writes, builds plain values from them, and has budgets: its time and memory are bounded by the length of
 the pickle, which is bounded itself.
 
-Of the names in a checkpoint only those in `FUNCTIONS` and the storage types mean anything here. Objects of any other
-class become `IGNORED`, and what is done to them has no effect. A call of anything else is refused.
+What the names in a pickle mean is in `inert_globals`. Objects of unknown classes become `IGNORED`, and what is done to
+them has no effect. A call of anything that is not known is refused.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from trdimp_ros.checkpoints.errors import CheckpointError, UnsafeCheckpointError, printable
-from trdimp_ros.checkpoints.stored_tensor import Storage, StoredTensor
+from trdimp_ros.checkpoints.inert_globals import IGNORED, MAX_NAME, Entries, Global, find_global
+from trdimp_ros.checkpoints.stored_tensor import Storage
 
 MAX_PICKLE_BYTES = 4 << 20
-"""The official checkpoint's pickle has some hundred kilobytes; the numbers are elsewhere in the file."""
+"""The official network's pickle, with the optimiser's state, has 0.12 MB; the numbers are elsewhere in the file."""
 
 MAX_OPERATIONS = 500_000
-MAX_NAME = 200
-"""Characters of a module's, class's or function's name."""
+"""The same pickle has 40,000."""
 
 MAX_ARGUMENTS = 16
-"""Of a call. Every operation takes a time bounded by the bytes that it reads: a long tuple is never handled twice."""
-
-STORAGE_DTYPES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-
-
-class Entries(list[tuple[object, object]]):
-    """A dictionary as the list of its items, because hashing a key from a file can take forever."""
-
-
-class _Ignored:
-    """An object of a class that is not known here."""
-
-
-IGNORED = _Ignored()
-
-
-@dataclass(frozen=True)
-class Global:
-    """A class or function that the pickle names; nothing is imported.
-
-    Attributes:
-        name: Module and name, as shown in messages.
-        call: What a call of it does here; None: calls are refused.
-        dtype: The numbers' type, for torch.FloatStorage and its kin.
-    """
-
-    name: str
-    call: Callable[..., object] | None = None
-    dtype: torch.dtype | None = None
-
-
-def _stored_tensor(storage: object, offset: Any, size: object, stride: object, *_rest: object) -> StoredTensor:
-    """In place of torch._utils._rebuild_tensor_v2."""
-    if not (isinstance(storage, Storage) and isinstance(size, tuple) and isinstance(stride, tuple)):
-        raise CheckpointError("damaged: a tensor without storage, size or stride")
-    return StoredTensor(storage, offset, size, stride)
-
-
-def _parameter(data: object, *_rest: object) -> object:
-    """In place of torch._utils._rebuild_parameter."""
-    return data
-
-
-def _entries(*arguments: object) -> Entries:
-    """In place of collections.OrderedDict."""
-    if arguments:
-        raise CheckpointError("written by Python 2; save it again with Python 3")
-    return Entries()
-
-
-def _size(size: object = (), *_rest: object) -> object:
-    """In place of torch.Size."""
-    return size
-
-
-def _ignored(*_args: object) -> _Ignored:
-    """In place of functions whose results are of no use here: sets, numpy scalars, devices, encoded bytes."""
-    return IGNORED
-
-
-FUNCTIONS: dict[str, Callable[..., object]] = {
-    "collections.OrderedDict": _entries,
-    "torch._utils._rebuild_tensor_v2": _stored_tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch.Size": _size,
-    "torch.device": _ignored,
-    "builtins.set": _ignored,
-    "__builtin__.set": _ignored,
-    "copyreg._reconstructor": _ignored,
-    "copy_reg._reconstructor": _ignored,
-    "_codecs.encode": _ignored,
-    "numpy.dtype": _ignored,
-    **{
-        f"numpy.{core}.multiarray.{name}": _ignored for core in ("core", "_core") for name in ("scalar", "_reconstruct")
-    },
-}
-
-
-def _find_global(module: object, name: object) -> Global:
-    if not (isinstance(module, str) and isinstance(name, str) and len(module) + len(name) <= MAX_NAME):
-        raise CheckpointError("damaged: the name of a class is no text, or too long")
-    if module in ("torch", "torch.cuda", "torch.storage") and name in STORAGE_DTYPES:
-        return Global(name, dtype=STORAGE_DTYPES[name])
-    full = f"{module}.{name}"
-    return Global(full, call=FUNCTIONS.get(full))
+"""The most arguments of a call. No operation's time depends on a value that was made before, such as a long tuple."""
 
 
 def _no_storage(_identifier: object) -> Storage:
@@ -285,7 +187,7 @@ class InertUnpickler:
 
     def global_of_stack(self) -> None:
         name, module = self.pop(), self.pop()
-        self.push(_find_global(module, name))
+        self.push(find_global(module, name))
 
     def set_state(self) -> None:
         """Give the object below the topmost value a state, which is dropped."""
@@ -359,7 +261,7 @@ OPERATIONS: dict[bytes, Callable[[InertUnpickler], object]] = {
     b"h": lambda machine: machine.get(machine.take_number("<B")),
     b"j": lambda machine: machine.get(machine.take_number("<I")),
     # Classes, calls and storages
-    b"c": lambda machine: machine.push(_find_global(machine.take_line(), machine.take_line())),
+    b"c": lambda machine: machine.push(find_global(machine.take_line(), machine.take_line())),
     b"\x93": InertUnpickler.global_of_stack,
     b"R": InertUnpickler.call,
     b"\x81": lambda machine: machine.make(with_names=False),

@@ -13,7 +13,7 @@ from typing import IO, BinaryIO
 from trdimp_ros.checkpoints.errors import CheckpointError
 
 MAX_FILE_BYTES = 2**31
-"""Four times the official checkpoint with its optimiser's state."""
+"""Four times the official network with its optimiser's state."""
 
 BLOCK_BYTES = 1 << 20
 

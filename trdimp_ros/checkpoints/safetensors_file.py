@@ -18,7 +18,7 @@ from trdimp_ros.checkpoints.stored_tensor import MAX_DIMENSIONS, Storage, Stored
 from trdimp_ros.checkpoints.strict_json import parse_json
 
 MAX_HEADER_BYTES = 1 << 20
-"""Ten times the header of the official network."""
+"""Twenty times the header of the official network."""
 
 DTYPES = {
     "F64": torch.float64,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from trdimp_ros.checkpoints.errors import CheckpointError, printable
 
 MAX_DIGITS = 24
-"""Characters of a number."""
+"""The most characters of a whole number."""
 
 
 def parse_json(text: str | bytes, limit: int, name: str) -> dict[str, Any]:

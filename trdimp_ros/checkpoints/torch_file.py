@@ -9,7 +9,8 @@ from typing import BinaryIO
 import torch
 
 from trdimp_ros.checkpoints.errors import CheckpointError, printable
-from trdimp_ros.checkpoints.inert_pickle import MAX_PICKLE_BYTES, Entries, Global, InertUnpickler
+from trdimp_ros.checkpoints.inert_globals import Entries, Global
+from trdimp_ros.checkpoints.inert_pickle import MAX_PICKLE_BYTES, InertUnpickler
 from trdimp_ros.checkpoints.opened_file import file_size, read_exactly
 from trdimp_ros.checkpoints.stored_tensor import Storage, is_count
 
@@ -17,10 +18,10 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 
 MAX_DIRECTORY_BYTES = 1 << 20
-"""Of an archive's list of entries, which takes some 20 times as much memory."""
+"""The most bytes of an archive's list of entries, which takes some 20 times as much memory."""
 
 MAX_KEY = 64
-"""Characters of a storage's name, which is a number."""
+"""The most characters of a storage's name, which is a number in practice."""
 
 
 def read_torch_file(file: BinaryIO) -> object:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from trdimp_ros.checkpoints.architecture import Entry, check_layout, network_layout, parse_architecture
 from trdimp_ros.checkpoints.errors import CheckpointError, printable
-from trdimp_ros.checkpoints.inert_pickle import Entries
+from trdimp_ros.checkpoints.inert_globals import Entries
 from trdimp_ros.checkpoints.opened_file import open_weights_file, sha256_of
 from trdimp_ros.checkpoints.safetensors_file import read_safetensors
 from trdimp_ros.checkpoints.stored_tensor import StoredTensor
@@ -26,10 +26,10 @@ from trdimp_ros.models import NetworkConfig, TrDiMPNet
 MAX_TENSORS = 10_000
 MAX_TENSOR_NAME = 256
 MAX_PATH = 300
-"""Characters of a path that a message shows."""
+"""How many characters of a path a message shows."""
 
 OFFICIAL_ARCHITECTURE = NetworkConfig()
-"""Of checkpoints, which do not say what they are."""
+"""The architecture of checkpoints, which do not say what they are."""
 
 BUNDLED_WEIGHTS = Path(__file__).with_name("compact.safetensors")
 BUNDLED_PRESET = "compact"

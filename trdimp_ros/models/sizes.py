@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_CHANNELS = 8192
-"""Of any feature; four times the widest of a ResNet-50."""
+"""The most channels of a feature; four times the widest of a ResNet-50."""
 
 
 def check_whole(name: str, value: object, least: int, most: int = MAX_CHANNELS) -> None:

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,7 @@ def _run_cases(cases: str, first: int, last: int) -> None:
 def _limits() -> Iterator[None]:
     """More processor time means the end of the process; no memory means a MemoryError, or torch's RuntimeError."""
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
+    signal.alarm(10 * CPU_SECONDS)  # for what waits forever without computing
     resource.setrlimit(resource.RLIMIT_CPU, (used + CPU_SECONDS, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     unlimited = resource.getrlimit(resource.RLIMIT_AS)
@@ -125,6 +127,7 @@ def _limits() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.alarm(0)
         resource.setrlimit(resource.RLIMIT_AS, unlimited)
 
 
