@@ -13,17 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trdimp_ros.tracking.config import CameraMotionMode
 from trdimp_ros.tracking.geometry import Box
 from trdimp_ros.tracking.similarity import IDENTITY, Similarity
-
-CameraMotionMode = Literal["off", "on", "auto"]
-"""``off``: no estimate. ``on``: every trusted one is applied. ``auto``: only one that is more than noise."""
 
 GREY_SIDE = 192
 """Longer side of the grey copy in pixels; no more than this is looked at, however large the image is."""
@@ -231,7 +228,7 @@ class CameraMotion:
     same earlier one: a slow turn adds up until it is seen, and on still video the answer is the identity, exactly.
 
     Args:
-        mode: See `CameraMotionMode`.
+        mode: Whether estimates are made: ``off``, ``on`` (every trusted one is applied) or ``auto``.
     """
 
     def __init__(self, mode: CameraMotionMode = "auto") -> None:

@@ -9,6 +9,7 @@ from trdimp_ros.parameters import check_parameters, parameter, parameters_of
 
 BorderMode = Literal["replicate", "inside", "inside_major"]
 RefinementSpace = Literal["relative", "default"]
+CameraMotionMode = Literal["off", "on", "auto"]
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,60 @@ class TrackerConfig:
     )
     box_refinement_step_decay: float = parameter(
         1.0, "Factor on the step lengths of box refinement after each step.", 0.01, 1.0
+    )
+
+    # Long-term tracking
+    camera_motion: CameraMotionMode = parameter(
+        "off",
+        "Move every target's expected place by the camera's motion between two images: off, on, or auto, which does so "
+        "only where the motion is more than noise.",
+        dynamic=False,
+    )
+    exclusivity_overlap: float = parameter(
+        0.0,
+        "Where the boxes of two targets overlap more than this, the one that scores less is uncertain and put back "
+        "where it fitted last; raising it tolerates more overlap. 0 is off.",
+        0.0,
+        1.0,
+    )
+    reacquire_budget: int = parameter(
+        0,
+        "Search areas per image in which lost targets are looked for elsewhere; raising it finds them sooner and costs "
+        "time while a target is lost. 0 is off.",
+        0,
+        16,
+        False,
+    )
+    reacquire_after: int = parameter(
+        5, "A target that was not seen clearly in so many images in a row is lost and looked for elsewhere.", 1, 1000
+    )
+    reacquire_threshold: float = parameter(
+        0.35,
+        "Least confidence of a place that may be a lost target again, whatever its usual confidence; raising it finds "
+        "it later and errs less.",
+        0.0,
+        2.0,
+    )
+    reacquire_share: float = parameter(
+        0.7,
+        "Least confidence of a place that may be a lost target again, in shares of the confidence with which the "
+        "target was seen before; raising it finds it later and errs less.",
+        0.0,
+        2.0,
+    )
+    reacquire_margin: float = parameter(
+        0.7,
+        "A place where a second one reaches this share of its confidence is not taken for a lost target; lowering it "
+        "finds targets later and errs less.",
+        0.0,
+        1.0,
+    )
+    reacquire_confirmations: int = parameter(
+        3,
+        "In so many images in a row a lost target must be seen again before it counts as found; until then its state "
+        "is uncertain and nothing is learned.",
+        1,
+        100,
     )
 
     def __post_init__(self) -> None:

@@ -86,6 +86,7 @@ class DeviceSteps:
         frames: Upload of what the host decides for locating.
         updates: Upload of what the host decides for learning.
         filters: The target filters (T, C, K, K) float32.
+        encoded: The template frames that the decoder attends to, batch size T.
     """
 
     def __init__(self, network: InferenceNetwork, config: TrackerConfig, max_targets: int, graphs: bool) -> None:
@@ -104,7 +105,7 @@ class DeviceSteps:
         self.filters = torch.zeros(
             max_targets, sizes.feature_channels, sizes.filter_size, sizes.filter_size, device=device
         )
-        self._encoded = encoded_memory(
+        self.encoded = encoded_memory(
             max_targets, config.template_frames, self._cells**2, network.transformer, device, network.dtype
         )
         self._scorer = BoxScorer(network.box_regressor, max_targets, network.dtype) if config.use_iou_net else None
@@ -190,7 +191,7 @@ class DeviceSteps:
         config, cells = self._config, self._cells
         feature_shape = (cells, cells, self._network.config.feature_channels)
         samples = FilterMemory(config.sample_memory_size, feature_shape, self._score_size, self._network.device)
-        keys, values = (buffer[index : index + 1] for buffer in (self._encoded.keys, self._encoded.values))
+        keys, values = (buffer[index : index + 1] for buffer in (self.encoded.keys, self.encoded.values))
         templates = TemplateMemory(self._network.transformer, EncodedMemory(keys, values), config.template_frames)
         return TargetMemories(samples, templates)
 
@@ -204,7 +205,7 @@ class DeviceSteps:
         )
         models = LearnedModels(
             filters=self.filters[first:stop],
-            memory=EncodedMemory(self._encoded.keys[first:stop, :tokens], self._encoded.values[first:stop, :tokens]),
+            memory=EncodedMemory(self.encoded.keys[first:stop, :tokens], self.encoded.values[first:stop, :tokens]),
             scorer=self._scorer,
             first=first,
         )

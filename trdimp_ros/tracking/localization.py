@@ -190,7 +190,7 @@ def localize(
             normal, torch.full_like(normal, State.NORMAL), scale_index, displacement1, score_map, confidence
         )
 
-    rest = _without_neighborhood(score_map, peak1, thresholds.target_neighborhood_scale * (target_size / scale) / cell)
+    rest = without_neighborhood(score_map, peak1, thresholds.target_neighborhood_scale * (target_size / scale) / cell)
     score2, peak2 = find_peak(rest)
     from_center2 = peak2 - center
     displacement2 = from_center2 * cell * scale
@@ -223,7 +223,7 @@ def localize(
     return Localization(rule, state, scale_index, displacement, score_map, confidence)
 
 
-def _without_neighborhood(score_map: torch.Tensor, peak: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+def without_neighborhood(score_map: torch.Tensor, peak: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
     """Score maps (T, H, W) with zeros in the boxes of these sizes (T, 2), in cells, round the peaks (T, 2)."""
     middle, half = peak.double(), size.double() / 2
     low, high = (middle - half).round(), (middle + half + 1).round()

@@ -18,6 +18,7 @@ from trdimp_ros.tracking.frame_decision import read_decisions
 from trdimp_ros.tracking.frame_pass import StageHook
 from trdimp_ros.tracking.geometry import Coordinates, check_image, check_init_box, initial_scale, position_and_size
 from trdimp_ros.tracking.host_inputs import UpdateInputs
+from trdimp_ros.tracking.image_search import AreaToSearch, ImageSearch, ScorePeak
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
 from trdimp_ros.tracking.search_areas import find_search_areas
@@ -69,6 +70,7 @@ class MultiTracker:
         self._max_targets, self._seed = max_targets, seed
         self._network = prepare_for_inference(network, torch.device(device), dtype, engine)
         self._steps = DeviceSteps(self._network, self._config, max_targets, graphs)
+        self._image_search: ImageSearch | None = None
         self._tracked: list[TrackedTarget] = []  # a target's index in it is also its index on the device
 
     @property
@@ -267,6 +269,19 @@ class MultiTracker:
             if templates.refresh_is_due():
                 templates.refresh()
             self.stage("template memory")
+
+    def search(self, image: NDArray[np.uint8], areas: Sequence[AreaToSearch]) -> list[ScorePeak]:
+        """What targets' filters say of other parts of an image; nothing changes.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            areas: At most `TrackerConfig.reacquire_budget`.
+        """
+        if not areas:
+            return []
+        if self._image_search is None:  # it takes its room on the device when it is first needed
+            self._image_search = ImageSearch(self._network, self._steps, self._config)
+        return self._image_search(image, areas, self._config)
 
     def score_map(self, name: Hashable) -> NDArray[np.float32] | None:
         """The score map (rows, columns) of the frame located last; None before the first."""

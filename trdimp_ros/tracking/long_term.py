@@ -1,0 +1,192 @@
+"""Tracking that does not give up: the camera's motion, targets kept apart, and finding again what was lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trdimp_ros.tracking.camera_motion import CameraMotion
+from trdimp_ros.tracking.exclusivity import displaced
+from trdimp_ros.tracking.geometry import box_at, check_image
+from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
+from trdimp_ros.tracking.localization import State
+from trdimp_ros.tracking.multi_tracker import MultiTracker
+from trdimp_ros.tracking.randomness import RandomSource
+from trdimp_ros.tracking.reacquisition import Phase, Whereabouts, is_candidate, judge, moved
+from trdimp_ros.tracking.search_plan import SearchPlace, shares
+from trdimp_ros.tracking.target import TrackResult
+
+
+class LongTermTracker(MultiTracker):
+    """Tracks several targets, and looks for those that it has lost.
+
+    With `TrackerConfig.camera_motion` off, `exclusivity_overlap` 0 and `reacquire_budget` 0 it is a `MultiTracker`.
+
+    `locate` moves the expected places with the camera, finds the targets and judges what was found. `learn` learns and
+    then, when nobody waits for a result any more, looks for lost targets elsewhere in the same image: the results of
+    the others are never later than they would be without. The next image is searched at what has been found.
+
+    The arguments are those of `MultiTracker`.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._camera = CameraMotion(self.config.camera_motion)
+        self._whereabouts: dict[Hashable, Whereabouts] = {}
+        self._image: NDArray[np.uint8] | None = None  # located last, until `learn`
+        self._not_to_learn: set[Hashable] = set()
+        self._turn = 0
+
+    def add(
+        self, name: Hashable, image: NDArray[np.uint8], box: Sequence[float], random: RandomSource | int | None = None
+    ) -> None:
+        """Learn a target; see `MultiTracker.add`."""
+        super().add(name, image, box, random)
+        self._whereabouts[name] = Whereabouts(dataclasses.replace(self.target(name)))
+        self._camera.forget(name)
+
+    def remove(self, name: Hashable) -> None:
+        """Forget a target; see `MultiTracker.remove`."""
+        super().remove(name)
+        self._whereabouts.pop(name, None)
+        self._camera.forget(name)
+
+    def reset(self) -> None:
+        """Forget all targets."""
+        super().reset()
+        for name in list(self._whereabouts):
+            self._camera.forget(name)
+        self._whereabouts.clear()
+
+    def phase(self, name: Hashable) -> Phase:
+        """Whether a target is seen, lost, or on probation."""
+        return self._whereabouts[name].phase
+
+    def locate(
+        self, image: NDArray[np.uint8], names: Collection[Hashable] | None = None
+    ) -> dict[Hashable, TrackResult]:
+        """Find the targets in the next image; see `MultiTracker.locate`."""
+        image = check_image(image)
+        wanted = [name for name in self.names if names is None or name in names]
+        if names is None or len(wanted) == len(names):  # else the tracker refuses the names
+            self._follow_camera(image, wanted)
+        results = super().locate(image, names)
+        self._image, self._not_to_learn = image, set()
+        if self.config.reacquire_budget or self.config.exclusivity_overlap:
+            results = {name: self._judge(name, result) for name, result in results.items()}
+            self._keep_apart(results)
+        return results
+
+    def learn(self, names: Collection[Hashable] | None = None) -> None:
+        """Learn from the image located last, and look in it for what is lost; see `MultiTracker.learn`."""
+        wanted = [name for name in self.names if names is None or name in names]
+        super().learn([name for name in wanted if name not in self._not_to_learn])
+        image, self._image = self._image, None
+        if image is not None and self.config.reacquire_budget:
+            self._search(image, [name for name in wanted if self._whereabouts[name].phase is Phase.LOST])
+
+    # Before an image
+
+    def _follow_camera(self, image: NDArray[np.uint8], names: list[Hashable]) -> None:
+        """Move the places of targets by what the camera has done since each was looked for last."""
+        if self.config.camera_motion == "off":
+            return
+        boxes = {}
+        for name in names:
+            state = self.target(name)
+            lost = self._whereabouts[name].phase is Phase.LOST
+            boxes[name] = None if lost else box_at(state.position, state.size)
+        for name, estimate in self._camera.update(image, boxes).items():
+            if estimate.trusted:
+                state = self.target(name)
+                self.set_target(name, dataclasses.replace(state, position=moved(state.position, estimate.motion)))
+                self._whereabouts[name].move(estimate.motion)
+
+    # After it
+
+    def _judge(self, name: Hashable, result: TrackResult) -> TrackResult:
+        """What is said of a target, and where it is looked for next."""
+        whereabouts = self._whereabouts[name]
+        verdict = judge(whereabouts, result, self.target(name), self.config)
+        if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
+            self._not_to_learn.add(name)
+        if verdict is State.NOT_FOUND and whereabouts.phase is not Phase.SEEN:
+            self._put_back(name)
+            state = self.target(name)
+            return dataclasses.replace(result, state=verdict, box=box_at(state.position, state.size))
+        return dataclasses.replace(result, state=verdict)
+
+    def _keep_apart(self, results: dict[Hashable, TrackResult]) -> None:
+        """Of targets on one object all but the best become uncertain and go back; changes the results."""
+        if not self.config.exclusivity_overlap:
+            return
+        for name in displaced(results, self.config.exclusivity_overlap):
+            self._not_to_learn.add(name)
+            self._put_back(name)
+            results[name] = dataclasses.replace(results[name], state=State.UNCERTAIN)
+
+    def _put_back(self, name: Hashable) -> None:
+        self.set_target(name, self._whereabouts[name].back_to_last_fit(self.target(name)))
+
+    # The search
+
+    def _search(self, image: NDArray[np.uint8], lost: list[Hashable]) -> None:
+        """Look for lost targets elsewhere in an image, and put those on probation that may have been found."""
+        if not lost:
+            return
+        self._turn += 1
+        planned = [
+            (name, place)
+            for name, share in zip(lost, shares(self.config.reacquire_budget, len(lost), self._turn), strict=True)
+            for place in self._plan(name, share, image.shape[:2])
+        ]
+        peaks = self.search(image, [self._area(name, place) for name, place in planned])
+        self.stage("search")
+        for name in lost:
+            mine = [(place, peak) for (other, place), peak in zip(planned, peaks, strict=True) if other == name]
+            found = self._best(name, mine)
+            if found is not None:
+                place, peak = found
+                state = self._whereabouts[name].back_to_last_fit(self.target(name))
+                factor = np.float32(place.size_factor)
+                self.set_target(
+                    name,
+                    dataclasses.replace(
+                        state, position=peak.position, size=state.size * factor, scale=state.scale * factor
+                    ),
+                )
+                self._whereabouts[name].begin_probation()
+
+    def _plan(self, name: Hashable, count: int, image_size: tuple[int, ...]) -> list[SearchPlace]:
+        whereabouts = self._whereabouts[name]
+        side = float(whereabouts.last_fit.clear_scale) * self.config.image_sample_size
+        return whereabouts.schedule.take(count, whereabouts.as_lost(), (image_size[0], image_size[1]), side)
+
+    def _area(self, name: Hashable, place: SearchPlace) -> AreaToSearch:
+        fit, factor = self._whereabouts[name].last_fit, np.float32(place.size_factor)
+        center = np.asarray(place.position, np.float32)
+        return AreaToSearch(self._index(name), center, fit.clear_size * factor, fit.clear_scale * factor)
+
+    def _best(self, name: Hashable, peaks: list[tuple[SearchPlace, ScorePeak]]) -> tuple[SearchPlace, ScorePeak] | None:
+        """The place that may be the target again; None where no place stands out."""
+        if not peaks:
+            return None
+        place, best = max(peaks, key=lambda pair: pair[1].confidence)
+        length = self._whereabouts[name].length
+        elsewhere = [peak.confidence for _, peak in peaks if np.linalg.norm(peak.position - best.position) > length]
+        second = max([best.second, *elsewhere])
+        if not is_candidate(best.confidence, second, self._whereabouts[name], self.config) or self._taken(name, best):
+            return None
+        return place, best
+
+    def _taken(self, name: Hashable, peak: ScorePeak) -> bool:
+        """Whether another target is seen at a place."""
+        for other, whereabouts in self._whereabouts.items():
+            if other != name and whereabouts.phase is not Phase.LOST:
+                state = self.target(other)
+                if (np.abs(peak.position - state.position) <= state.size / 2).all():
+                    return True
+        return False

@@ -1,0 +1,198 @@
+"""Whether a target is seen, lost, or perhaps found again: the rules, on the host and without images.
+
+A target that was not seen clearly for some images is lost. What may be the target again counts only after
+verification: a score above a threshold of its own, clear of the second best, a box of believable size, and all that in
+several images in a row. Until then the target's state is uncertain and nothing is learned.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.geometry import Pair, box_at, intersection_over_union
+from trdimp_ros.tracking.localization import State
+from trdimp_ros.tracking.search_plan import LostTarget, SearchSchedule
+from trdimp_ros.tracking.similarity import Similarity
+from trdimp_ros.tracking.target import TargetState, TrackResult
+
+LARGEST_CHANGE = 2.5
+"""A target that returns is believed to be at most this many times as long, or as short, as it was seen last."""
+LARGEST_STRETCH = 2.0
+"""Likewise for the ratio of its width and height."""
+HOLD = 0.7
+"""On probation a confidence below this share of the threshold ends it; between the two it goes on."""
+LONGEST_PROBATION = 3
+"""Probation ends after so many times `reacquire_confirmations` images."""
+LEAST_OVERLAP = 0.1
+"""The box of a target on probation overlaps the last one by this much: a place that jumps is noise."""
+SPEED_AVERAGE = 0.2
+"""Share of the newest image in the average speed."""
+CONFIDENCE_AVERAGE = 0.05
+"""Share of the newest image in the usual confidence."""
+
+TRUSTED = (State.NORMAL, State.HARD_NEGATIVE)
+
+
+class Phase(Enum):
+    """What is known of a target."""
+
+    SEEN = "seen"
+    LOST = "lost"
+    PROBATION = "probation"
+
+
+@dataclass
+class Whereabouts:
+    """What is remembered of one target besides where the tracker looks for it.
+
+    Attributes:
+        last_fit: The target's state when it was trusted last; its place moves with the camera.
+        phase: What is known of it.
+        images_unclear: Images since then.
+        speed: Image pixels that it moves per image, an average.
+        usual_confidence: The confidence with which it is seen, an average; 0 before the first image.
+        confirmed: Images in which it was seen again while on probation.
+        on_probation: Images that the probation has lasted.
+        schedule: Where it is looked for while it is lost.
+    """
+
+    last_fit: TargetState
+    phase: Phase = Phase.SEEN
+    images_unclear: int = 0
+    speed: float = 0.0
+    usual_confidence: float = 0.0
+    confirmed: int = 0
+    on_probation: int = 0
+    schedule: SearchSchedule = field(default_factory=SearchSchedule)
+
+    @property
+    def clear_size(self) -> Pair:
+        """Height and width when it was seen clearly last."""
+        return self.last_fit.clear_size
+
+    @property
+    def length(self) -> float:
+        """sqrt(height * width) of that."""
+        return float(np.sqrt(np.prod(self.clear_size, dtype=np.float64)))
+
+    def as_lost(self) -> LostTarget:
+        """What the plan of the search depends on."""
+        row, column = (float(value) for value in self.last_fit.position)
+        return LostTarget((row, column), self.length, self.speed, self.images_unclear)
+
+    def move(self, motion: Similarity) -> None:
+        """Take part in the camera's motion."""
+        self.last_fit = dataclasses.replace(self.last_fit, position=moved(self.last_fit.position, motion))
+
+    def threshold(self, config: TrackerConfig) -> float:
+        """Least confidence of a place that may be the target again."""
+        return max(config.reacquire_threshold, config.reacquire_share * self.usual_confidence)
+
+    def trust(self, state: TargetState, confidence: float) -> None:
+        """Remember where the target is seen now, and how clearly."""
+        if self.usual_confidence == 0.0:
+            self.usual_confidence = confidence
+        self.usual_confidence += CONFIDENCE_AVERAGE * (confidence - self.usual_confidence)
+        distance = float(np.linalg.norm(state.position - self.last_fit.position))
+        if self.phase is Phase.SEEN and self.images_unclear == 0:
+            self.speed += SPEED_AVERAGE * (distance - self.speed)
+        self.phase, self.images_unclear = Phase.SEEN, 0
+        self.last_fit = dataclasses.replace(state)
+
+    def back_to_last_fit(self, state: TargetState) -> TargetState:
+        """The state of a target that is put back to where it fitted last, with the size seen clearly last."""
+        fit = self.last_fit
+        return dataclasses.replace(fit, size=fit.clear_size, scale=fit.clear_scale, frame_number=state.frame_number)
+
+    def lose(self) -> None:
+        """Start looking for it elsewhere."""
+        if self.phase is Phase.SEEN:
+            self.schedule = SearchSchedule()
+        self.phase = Phase.LOST
+
+    def begin_probation(self) -> None:
+        """Something may be the target; it has to be seen again."""
+        self.phase, self.confirmed, self.on_probation = Phase.PROBATION, 0, 0
+
+
+def moved(position: Pair, motion: Similarity) -> Pair:
+    """Where a position (row, column) is after a motion of the image."""
+    x, y = motion.apply(float(position[1]), float(position[0]))
+    return np.array([y, x], np.float32)
+
+
+def believable_size(size: Pair, clear_size: Pair) -> bool:
+    """Whether a target last seen clearly at one size (height, width) may return at another."""
+    change = np.asarray(size, np.float64) / np.asarray(clear_size, np.float64)
+    if not np.isfinite(change).all() or (change <= 0).any():
+        return False
+    length, stretch = float(np.sqrt(change[0] * change[1])), float(max(change[0] / change[1], change[1] / change[0]))
+    return 1 / LARGEST_CHANGE <= length <= LARGEST_CHANGE and stretch <= LARGEST_STRETCH
+
+
+def is_candidate(confidence: float, second: float, whereabouts: Whereabouts, config: TrackerConfig) -> bool:
+    """Whether a place scores high enough, and clearly enough, to be a lost target again."""
+    return confidence >= whereabouts.threshold(config) and second <= config.reacquire_margin * confidence
+
+
+def judge(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:
+    """Take note of an image, and decide what is said of the target.
+
+    Args:
+        whereabouts: What is remembered of the target; changed.
+        result: What the tracker says of the image.
+        state: Where the tracker has found the target in it.
+        config: The parameters in force.
+
+    Returns:
+        The target's state. The target goes back to its last fit where it is `State.NOT_FOUND` and no longer
+        `Phase.SEEN`.
+    """
+    if whereabouts.phase is Phase.SEEN:
+        return _judge_seen(whereabouts, result, state, config)
+    whereabouts.images_unclear += 1
+    threshold = whereabouts.threshold(config)
+    credible = (
+        result.found and result.confidence >= HOLD * threshold and believable_size(state.size, whereabouts.clear_size)
+    )
+    sure = result.confidence >= threshold
+    if whereabouts.phase is Phase.LOST:
+        if sure and credible and result.state is State.NORMAL:
+            whereabouts.begin_probation()
+            return _confirm(whereabouts, result, state, config)
+        return State.UNCERTAIN if credible else State.NOT_FOUND
+    whereabouts.on_probation += 1
+    if not credible or whereabouts.on_probation > LONGEST_PROBATION * config.reacquire_confirmations:
+        whereabouts.lose()
+        return State.NOT_FOUND
+    if sure and result.state in TRUSTED:
+        return _confirm(whereabouts, result, state, config)
+    return State.UNCERTAIN
+
+
+def _judge_seen(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:
+    if result.state in TRUSTED:
+        whereabouts.trust(state, result.confidence)
+        return result.state
+    whereabouts.images_unclear += 1
+    if config.reacquire_budget and whereabouts.images_unclear >= config.reacquire_after:
+        whereabouts.lose()
+    return result.state
+
+
+def _confirm(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:
+    whereabouts.confirmed += 1
+    if whereabouts.confirmed < config.reacquire_confirmations:
+        return State.UNCERTAIN
+    whereabouts.trust(state, result.confidence)
+    return result.state
+
+
+def overlap(first: TargetState, second: TargetState) -> float:
+    """Intersection over union of two targets' boxes."""
+    return intersection_over_union(box_at(first.position, first.size), box_at(second.position, second.size))
