@@ -74,10 +74,14 @@ class LongTermTracker(MultiTracker):
         if names is None or len(wanted) == len(names):  # else the tracker refuses the names
             self._follow_camera(image, wanted)
         results = super().locate(image, names)
-        self._image, self._not_to_learn = image, set()
+        self._image = image
+        self._not_to_learn -= set(results)
         if self.config.reacquire_budget or self.config.exclusivity_overlap:
-            results = {name: self._judge(name, result) for name, result in results.items()}
-            self._keep_apart(results)
+            apart = self._displaced(results)
+            results = {
+                name: self._displace(name, result) if name in apart else self._judge(name, result)
+                for name, result in results.items()
+            }
         return results
 
     def learn(self, names: Collection[Hashable] | None = None) -> None:
@@ -119,14 +123,20 @@ class LongTermTracker(MultiTracker):
             return dataclasses.replace(result, state=verdict, box=box_at(state.position, state.size))
         return dataclasses.replace(result, state=verdict)
 
-    def _keep_apart(self, results: dict[Hashable, TrackResult]) -> None:
-        """Of targets on one object all but the best become uncertain and go back; changes the results."""
+    def _displaced(self, results: dict[Hashable, TrackResult]) -> list[Hashable]:
+        """The targets that are on one object with another one that fits better."""
         if not self.config.exclusivity_overlap:
-            return
-        for name in displaced(results, self.config.exclusivity_overlap):
-            self._not_to_learn.add(name)
-            self._put_back(name)
-            results[name] = dataclasses.replace(results[name], state=State.UNCERTAIN)
+            return []
+        unverified = [name for name in results if self._whereabouts[name].phase is not Phase.SEEN]
+        return displaced(results, self.config.exclusivity_overlap, unverified)
+
+    def _displace(self, name: Hashable, result: TrackResult) -> TrackResult:
+        """A target that is not where it was found: it goes back to where it fitted last."""
+        self._whereabouts[name].miss(self.config)
+        self._not_to_learn.add(name)
+        self._put_back(name)
+        state = self.target(name)
+        return dataclasses.replace(result, state=State.UNCERTAIN, box=box_at(state.position, state.size))
 
     def _put_back(self, name: Hashable) -> None:
         self.set_target(name, self._whereabouts[name].back_to_last_fit(self.target(name)))

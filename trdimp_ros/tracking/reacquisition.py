@@ -109,6 +109,13 @@ class Whereabouts:
         fit = self.last_fit
         return dataclasses.replace(fit, size=fit.clear_size, scale=fit.clear_scale, frame_number=state.frame_number)
 
+    def miss(self, config: TrackerConfig) -> None:
+        """Take note of an image in which it was not seen clearly."""
+        self.images_unclear += 1
+        too_long = bool(config.reacquire_budget) and self.images_unclear >= config.reacquire_after
+        if self.phase is Phase.PROBATION or (self.phase is Phase.SEEN and too_long):
+            self.lose()
+
     def lose(self) -> None:
         """Start looking for it elsewhere."""
         if self.phase is Phase.SEEN:
@@ -179,9 +186,7 @@ def _judge_seen(whereabouts: Whereabouts, result: TrackResult, state: TargetStat
     if result.state in TRUSTED:
         whereabouts.trust(state, result.confidence)
         return result.state
-    whereabouts.images_unclear += 1
-    if config.reacquire_budget and whereabouts.images_unclear >= config.reacquire_after:
-        whereabouts.lose()
+    whereabouts.miss(config)
     return result.state
 
 

@@ -1,0 +1,202 @@
+"""Tracking that does not give up: lost and found again, kept apart, moved with the camera; off, it changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from trdimp_ros.checkpoints import bundled_network
+from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
+from trdimp_ros.tracking import Box, LongTermTracker, MultiTracker, State, preset
+from trdimp_ros.tracking.geometry import intersection_over_union
+from trdimp_ros.tracking.image_search import AreaToSearch
+from trdimp_ros.tracking.reacquisition import Phase
+
+FRAMES, BOXES = small_scene()
+OTHER_BOXES = {"a": BOXES[0], "b": (10, 20, 30, 24), "c": (100, 60, 26, 40)}
+
+
+def tiny_long_term(max_targets: int = 3, **changes) -> LongTermTracker:
+    return LongTermTracker(tiny_network(), tiny_config(**changes), max_targets)
+
+
+def picture(place: tuple[int, int] | None, seed: int) -> np.ndarray:
+    """The scene without its target, and the target pasted in with its corner at (x, y)."""
+    scene = RenderedScene(320, 240)
+    image = scene.frame(136)
+    if place is not None:
+        x, y, w, h = (round(value) for value in scene.box(0))
+        patch = scene.frame(0)[y : y + h, x : x + w]
+        image = image.copy()
+        image[place[1] : place[1] + h, place[0] : place[0] + w] = patch
+    noise = np.random.default_rng(seed).normal(0, 2, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def true_box(place: tuple[int, int]) -> Box:
+    _, _, w, h = (round(value) for value in RenderedScene(320, 240).box(0))
+    return Box(*place, w, h)
+
+
+LEAVES_FROM, RETURNS_TO = (30, 30), (250, 170)
+
+
+def gone_and_back(tracker: LongTermTracker) -> list:
+    """Results of 8 images with the target, 10 without, and 14 in which it is at the other end."""
+    tracker.add("sign", picture(LEAVES_FROM, 0), true_box(LEAVES_FROM))
+    places = [LEAVES_FROM] * 8 + [None] * 10 + [RETURNS_TO] * 14
+    return [tracker.track(picture(place, 1 + index))["sign"] for index, place in enumerate(places)]
+
+
+def compact_tracker(**changes) -> LongTermTracker:
+    network, _ = bundled_network()
+    return LongTermTracker(network, dataclasses.replace(preset("compact"), **changes), 2)
+
+
+@pytest.fixture(scope="module")
+def found_again() -> list:
+    return gone_and_back(compact_tracker(reacquire_budget=3))
+
+
+def test_a_target_that_returns_elsewhere_is_found_again(found_again):
+    last = found_again[-1]
+    assert last.state in (State.NORMAL, State.HARD_NEGATIVE)
+    assert intersection_over_union(last.box, true_box(RETURNS_TO)) > 0.5
+
+
+def test_it_is_uncertain_before_it_counts_as_found(found_again):
+    after = [result.state for result in found_again[18:]]
+    first_found = next(index for index, state in enumerate(after) if state is State.NORMAL)
+    confirmations = preset("compact").reacquire_confirmations
+    assert after[first_found - confirmations + 1 : first_found] == [State.UNCERTAIN] * (confirmations - 1)
+    assert State.NOT_FOUND in after[:first_found]
+
+
+def test_while_it_is_gone_no_image_says_that_it_is_there(found_again):
+    assert {result.state for result in found_again[10:18]} <= {State.NOT_FOUND, State.UNCERTAIN}
+    last_seen = found_again[7].box
+    not_found = [result.box for result in found_again[12:18] if result.state is State.NOT_FOUND]
+    assert not_found
+    assert all(intersection_over_union(box, last_seen) > 0.5 for box in not_found)
+
+
+def test_without_a_budget_it_stays_lost():
+    """The returning target is outside the search area in which it was lost."""
+    last = gone_and_back(compact_tracker(reacquire_budget=0))[-1]
+    assert intersection_over_union(last.box, true_box(RETURNS_TO)) == 0.0
+
+
+def test_nothing_is_learned_from_the_loss_until_it_is_found():
+    tracker = compact_tracker(reacquire_budget=3, train_skipping=1)
+    tracker.add("sign", picture(LEAVES_FROM, 0), true_box(LEAVES_FROM))
+    for index in range(8):
+        tracker.track(picture(LEAVES_FROM, 1 + index))
+    learned, changed = tracker.filters("sign").clone(), []
+    for index, place in enumerate([None] * 10 + [RETURNS_TO] * 14):
+        state = tracker.track(picture(place, 9 + index))["sign"].state
+        now = tracker.filters("sign")
+        changed.append((state in (State.NORMAL, State.HARD_NEGATIVE), not bool((now == learned).all())))
+        learned = now.clone()
+    assert all(found for found, is_changed in changed if is_changed)
+    assert any(is_changed for _, is_changed in changed)
+
+
+def test_with_everything_off_it_is_a_multi_tracker():
+    trackers = [
+        tracker(tiny_network(), tiny_config(train_skipping=2), 3) for tracker in (MultiTracker, LongTermTracker)
+    ]
+    for tracker in trackers:
+        for name, box in OTHER_BOXES.items():
+            tracker.add(name, FRAMES[0], box)
+    for frame in FRAMES[1:6]:
+        plain, long_term = (tracker.track(frame) for tracker in trackers)
+        assert plain == long_term
+
+
+def test_searching_a_place_gives_the_score_that_tracking_gives_there():
+    tracker = tiny_long_term(reacquire_budget=4)
+    for name, box in OTHER_BOXES.items():
+        tracker.add(name, FRAMES[0], box)
+    areas = []
+    for index, name in enumerate(OTHER_BOXES):
+        state = tracker.target(name)
+        areas.append(AreaToSearch(index, state.position, state.size, state.scale))
+    peaks = tracker.search(FRAMES[1], [*areas, areas[0]])
+    results = tracker.locate(FRAMES[1])
+    for name, peak in zip([*OTHER_BOXES, "a"], peaks, strict=True):
+        scores = tracker.score_map(name)
+        assert peak.confidence == pytest.approx(results[name].confidence, abs=1e-4)
+        assert peak.second <= peak.confidence
+        area = results[name].search_area
+        row = int(np.unravel_index(scores.argmax(), scores.shape)[0])
+        assert peak.position[0] == pytest.approx(area.y + area.h * (row + 0.5) / len(scores), abs=area.h / len(scores))
+
+
+def test_searching_changes_nothing():
+    searched, plain = tiny_long_term(reacquire_budget=2), tiny_long_term(reacquire_budget=2)
+    for tracker in (searched, plain):
+        tracker.add("a", FRAMES[0], BOXES[0])
+    state = searched.target("a")
+    searched.search(FRAMES[3], [AreaToSearch(0, state.position, state.size, state.scale)] * 2)
+    assert searched.search(FRAMES[3], []) == []
+    for frame in FRAMES[1:4]:
+        assert searched.track(frame) == plain.track(frame)
+
+
+def test_of_two_targets_on_one_object_one_is_uncertain_goes_back_and_learns_nothing():
+    tracker = tiny_long_term(exclusivity_overlap=0.5, train_skipping=1)
+    tracker.add("a", FRAMES[0], BOXES[0])
+    tracker.add("b", FRAMES[0], BOXES[0])
+    before = {name: (tracker.filters(name).clone(), tracker.target(name).position) for name in ("a", "b")}
+    results = tracker.track(FRAMES[1])
+    uncertain = [name for name in ("a", "b") if results[name].state is State.UNCERTAIN]
+    assert len(uncertain) == 1
+    for name in ("a", "b"):
+        filters, position = before[name]
+        assert bool((tracker.filters(name) == filters).all()) == (name in uncertain)
+        assert (tracker.target(name).position == position).all() == (name in uncertain)
+    assert results[uncertain[0]].box == pytest.approx(BOXES[0], abs=1e-3)
+
+
+def test_targets_move_with_the_camera():
+    image = np.kron(np.random.default_rng(0).integers(0, 256, (30, 60, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    first, second = image[:, :360], image[:, 60:420]  # the camera turns: everything moves 60 pixels to the left
+    areas = {}
+    for mode in ("off", "on", "auto"):
+        tracker = tiny_long_term(camera_motion=mode, reacquire_budget=1)
+        tracker.add("a", first, (200, 100, 24, 24))
+        tracker.locate(first)
+        tracker.learn([])
+        before = tracker.target("a").position.copy()
+        area = tracker.locate(second)["a"].search_area
+        areas[mode] = area.x + area.w / 2 - before[1]
+    assert areas["on"] == areas["auto"] == pytest.approx(areas["off"] - 60, abs=2.0)
+
+
+def test_refused_images_and_names_change_nothing():
+    tracker = tiny_long_term(camera_motion="on", reacquire_budget=1, exclusivity_overlap=0.5)
+    tracker.add("a", FRAMES[0], BOXES[0])
+    state = dataclasses.replace(tracker.target("a"))
+    with pytest.raises(ValueError, match="uint8"):
+        tracker.locate(FRAMES[1].astype(np.float32))
+    with pytest.raises(ValueError, match="no target 'x'"):
+        tracker.locate(FRAMES[1], ["a", "x"])
+    assert (tracker.target("a").position == state.position).all()
+    assert tracker.track(FRAMES[1])["a"].found
+
+
+def test_what_was_removed_or_reset_is_forgotten():
+    tracker = tiny_long_term(camera_motion="on", reacquire_budget=1)
+    for name, box in OTHER_BOXES.items():
+        tracker.add(name, FRAMES[0], box)
+    tracker.track(FRAMES[1])
+    tracker.remove("a")
+    assert set(tracker.track(FRAMES[2])) == {"b", "c"}
+    tracker.reset()
+    assert tracker.track(FRAMES[3]) == {}
+    tracker.add("b", FRAMES[3], BOXES[3])
+    assert tracker.phase("b") is Phase.SEEN
+    assert tracker.track(FRAMES[4])["b"].found

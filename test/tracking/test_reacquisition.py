@@ -1,0 +1,174 @@
+"""The rules of losing and finding again: nothing counts before it has been verified."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.geometry import box_at
+from trdimp_ros.tracking.localization import State
+from trdimp_ros.tracking.reacquisition import Phase, Whereabouts, believable_size, is_candidate, judge, moved
+from trdimp_ros.tracking.similarity import Similarity
+from trdimp_ros.tracking.target import TargetState, TrackResult
+
+CONFIG = TrackerConfig(
+    reacquire_budget=2, reacquire_after=3, reacquire_threshold=0.4, reacquire_share=0.5, reacquire_confirmations=3
+)
+
+
+def pair(first: float, second: float) -> np.ndarray:
+    return np.array([first, second], np.float32)
+
+
+def at(row: float = 50.0, column: float = 60.0, size: float = 20.0, frame_number: int = 7) -> TargetState:
+    sizes = pair(size, size)
+    return TargetState(
+        pair(row, column), sizes, np.float32(0.5), pair(40, 40), pair(20, 20), np.float32(0.5), frame_number
+    )
+
+
+def seen(state: State, confidence: float, where: TargetState) -> TrackResult:
+    box = box_at(where.position, where.size)
+    return TrackResult(box, confidence, state, box)
+
+
+def told(whereabouts: Whereabouts, *images: tuple[State, float], where: TargetState | None = None) -> list[State]:
+    where = where or at()
+    return [judge(whereabouts, seen(state, confidence, where), where, CONFIG) for state, confidence in images]
+
+
+def lost_target() -> Whereabouts:
+    whereabouts = Whereabouts(at())
+    told(whereabouts, (State.NORMAL, 0.9), *[(State.NOT_FOUND, 0.1)] * CONFIG.reacquire_after)
+    assert whereabouts.phase is Phase.LOST
+    return whereabouts
+
+
+NOT_FOUND, UNCERTAIN, NORMAL = (State.NOT_FOUND, 0.1), (State.UNCERTAIN, 0.5), (State.NORMAL, 0.9)
+
+
+def test_while_a_target_is_seen_the_trackers_word_stands():
+    whereabouts = Whereabouts(at())
+    images = [NORMAL, UNCERTAIN, NOT_FOUND, NORMAL, (State.HARD_NEGATIVE, 0.7), NOT_FOUND]
+    assert told(whereabouts, *images) == [state for state, _ in images]
+    assert whereabouts.phase is Phase.SEEN
+
+
+def test_it_is_lost_when_it_was_not_seen_clearly_for_some_images_in_a_row():
+    whereabouts = Whereabouts(at())
+    told(whereabouts, NORMAL, NOT_FOUND, UNCERTAIN)
+    assert whereabouts.phase is Phase.SEEN
+    told(whereabouts, NOT_FOUND)
+    assert whereabouts.phase is Phase.LOST
+
+
+def test_with_no_budget_nothing_is_ever_lost():
+    whereabouts, where = Whereabouts(at()), at()
+    config = TrackerConfig(reacquire_budget=0, reacquire_after=1)
+    for _ in range(5):
+        assert judge(whereabouts, seen(State.NOT_FOUND, 0.1, where), where, config) is State.NOT_FOUND
+    assert whereabouts.phase is Phase.SEEN
+
+
+def test_a_lost_target_is_found_again_after_so_many_images_and_uncertain_until_then():
+    whereabouts = lost_target()
+    assert told(whereabouts, NORMAL, NORMAL, NORMAL) == [State.UNCERTAIN, State.UNCERTAIN, State.NORMAL]
+    assert whereabouts.phase is Phase.SEEN
+    assert whereabouts.images_unclear == 0
+
+
+def test_probation_that_fails_leaves_it_lost_and_its_last_place_remembered():
+    whereabouts = lost_target()
+    place = whereabouts.last_fit
+    elsewhere = at(row=200.0)
+    assert told(whereabouts, NORMAL, NORMAL, NOT_FOUND, where=elsewhere)[-1] is State.NOT_FOUND
+    assert whereabouts.phase is Phase.LOST
+    assert whereabouts.last_fit is place
+    back = whereabouts.back_to_last_fit(at(row=200.0, frame_number=90))
+    assert back.position == pytest.approx(place.position)
+    assert back.frame_number == 90
+
+
+def test_a_lost_target_takes_back_the_size_it_had_when_seen_clearly():
+    whereabouts = Whereabouts(at())
+    told(whereabouts, NORMAL, where=at(size=5.0))
+    assert whereabouts.back_to_last_fit(at()).size == pytest.approx([20, 20])
+
+
+def test_probation_does_not_last_for_ever():
+    whereabouts = lost_target()
+    told(whereabouts, NORMAL)
+    verdicts = told(whereabouts, *[UNCERTAIN] * 40)
+    assert State.NORMAL not in verdicts
+    assert State.NOT_FOUND in verdicts
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param((State.NORMAL, 0.42), id="below half of its usual confidence"),
+        pytest.param((State.HARD_NEGATIVE, 0.9), id="with another one in sight"),
+        pytest.param((State.UNCERTAIN, 0.9), id="doubtful"),
+    ],
+)
+def test_what_is_not_clear_enough_does_not_start_a_probation(image):
+    whereabouts = lost_target()
+    assert told(whereabouts, image) == [State.UNCERTAIN]
+    assert whereabouts.phase is Phase.LOST
+
+
+def test_a_box_of_unbelievable_size_is_not_the_target():
+    whereabouts = lost_target()
+    assert told(whereabouts, NORMAL, where=at(size=200.0)) == [State.NOT_FOUND]
+    assert whereabouts.phase is Phase.LOST
+
+
+def test_the_threshold_is_the_greater_of_the_absolute_and_the_usual_one():
+    whereabouts = lost_target()
+    assert whereabouts.threshold(CONFIG) == pytest.approx(0.45)
+    weak = Whereabouts(at())
+    told(weak, (State.NORMAL, 0.5))
+    assert weak.threshold(CONFIG) == pytest.approx(0.4)
+    assert is_candidate(0.45, 0.1, whereabouts, CONFIG)
+    assert not is_candidate(0.44, 0.1, whereabouts, CONFIG)
+
+
+def test_a_candidate_must_be_clear_of_the_second_best():
+    whereabouts = lost_target()
+    assert is_candidate(1.0, CONFIG.reacquire_margin, whereabouts, CONFIG)
+    assert not is_candidate(1.0, CONFIG.reacquire_margin + 0.01, whereabouts, CONFIG)
+
+
+@given(st.floats(5, 500), st.floats(5, 500), st.floats(0.41, 2.4))
+def test_a_size_is_believed_within_limits(height, width, factor):
+    clear = pair(height, width)
+    assert believable_size(clear * np.float32(factor), clear)
+    assert not believable_size(clear * np.float32(3.0), clear)
+    assert not believable_size(clear / np.float32(3.0), clear)
+    assert not believable_size(clear * pair(1.5, 0.7), clear)
+
+
+@pytest.mark.parametrize("size", [pair(0, 10), pair(-1, 10), pair(np.nan, 10), pair(np.inf, 10)])
+def test_a_size_that_is_none_is_not_believed(size):
+    assert not believable_size(size, pair(10, 10))
+
+
+def test_places_move_with_the_camera():
+    assert moved(pair(10, 20), Similarity(shift_x=5.0, shift_y=-3.0)) == pytest.approx([7, 25])
+    whereabouts = Whereabouts(at(row=10, column=20))
+    whereabouts.move(Similarity(shift_x=5.0, shift_y=-3.0))
+    assert whereabouts.last_fit.position == pytest.approx([7, 25])
+    assert whereabouts.as_lost().position == pytest.approx((7, 25))
+
+
+def test_speed_is_an_average_over_images_in_which_it_is_seen():
+    whereabouts = Whereabouts(at())
+    for image in range(30):
+        told(whereabouts, NORMAL, where=at(column=60 + 4.0 * image))
+    assert whereabouts.speed == pytest.approx(4.0, rel=0.1)
+    speed = whereabouts.speed
+    told(whereabouts, NOT_FOUND, NORMAL, where=at(column=500.0))
+    assert whereabouts.speed == speed
