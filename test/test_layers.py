@@ -19,7 +19,7 @@ LAYERS = {
     "checkpoints": {"models"},
     "training": {"parameters", "models", "tracking", "sessions", "media", "evaluation"},
     "tracking": {"parameters", "models"},
-    "sessions": {"tracking"},
+    "sessions": {"parameters", "tracking"},
     "media": {"sessions", "tracking"},
     "evaluation": {"sessions", "tracking", "media"},
     "cli": {"parameters", "models", "checkpoints", "tracking", "sessions", "media", "evaluation", "training"},
