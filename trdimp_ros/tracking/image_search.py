@@ -38,7 +38,7 @@ class SearchInputs(Generic[Values]):
         index: The index of the target that is looked for in it.
         width: Pixels in a line of the uploaded crop.
         taps: For rows, then columns: first source line, second one, share of the second; see `stacked_taps`.
-        neighborhood: Height and width, in score cells, of the box round the highest score in which no second one counts.
+        neighborhood: Height and width, in score cells, of the box round the peak in which no second one counts.
     """
 
     index: Values = shaped(1)
@@ -51,13 +51,13 @@ class AreaToSearch(NamedTuple):
     """A part of the image in which one target is looked for.
 
     Attributes:
-        index: The target's index on the device.
+        target: The target's index on the device.
         center: Row and column of the area's middle.
         size: Height and width that the target is expected to have.
         scale: Image pixels per pixel of the network input.
     """
 
-    index: int
+    target: int
     center: Pair
     size: Pair
     scale: np.float32
@@ -136,7 +136,7 @@ class ImageSearch:
         self._crops.send(row, crop.pixels)
         _, scale = sample_location(plan.coordinates, side)
         inputs = SearchInputs(
-            index=np.array([area.index], np.float32),
+            index=np.array([area.target], np.float32),
             width=np.array([crop.pixels.shape[1]], np.float32),
             taps=np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)]),
             neighborhood=(config.target_neighborhood_scale * (area.size / scale) / self._cell).astype(np.float32),
