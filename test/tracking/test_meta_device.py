@@ -14,7 +14,15 @@ import pytest
 import torch
 
 from trdimp_ros.testing.tiny import small_scene, tiny_network
-from trdimp_ros.tracking import PRESETS, MultiTracker, State, TrackerConfig, multi_tracker
+from trdimp_ros.tracking import (
+    PRESETS,
+    LongTermTracker,
+    MultiTracker,
+    State,
+    TrackerConfig,
+    image_search,
+    multi_tracker,
+)
 from trdimp_ros.tracking.frame_decision import FrameDecision
 from trdimp_ros.tracking.localization import Rule
 
@@ -106,6 +114,26 @@ def test_a_tracker_runs_where_the_device_is_not_the_host(monkeypatch, config, dt
     results = tracker.track(FRAMES[8])
     assert len(results) == targets
     assert all(result.state == State.NORMAL for result in results.values())
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+@pytest.mark.parametrize("preset", ["compact", "trdimp"])
+def test_the_search_for_lost_targets_runs_where_the_device_is_not_the_host(monkeypatch, preset, dtype):
+    def nothing_stands_out(packed: torch.Tensor) -> np.ndarray:
+        assert packed.device == META
+        return np.zeros(packed.shape, np.float32)
+
+    monkeypatch.setattr(multi_tracker, "read_decisions", DecidedElsewhere([State.NOT_FOUND] * 20))
+    monkeypatch.setattr(image_search, "read_scores", nothing_stands_out)
+    config = replace(small(PRESETS[preset]), reacquire_budget=3, reacquire_after=1, exclusivity_overlap=0.5)
+    tracker = LongTermTracker(tiny_network(), config, 2, META, dtype)
+    stages: list[str] = []
+    tracker.stage = stages.append
+    for name in range(2):
+        tracker.add(name, FRAMES[0], BOXES[0])
+    for frame in FRAMES[1:4]:
+        tracker.track(frame)
+    assert stages.count("search") == 3
 
 
 def test_a_tensor_left_on_the_host_is_found():

@@ -11,7 +11,7 @@ import torch
 from trdimp_ros.checkpoints import BUNDLED_PRESET, WeightsInfo, default_network, load_network
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
-from trdimp_ros.tracking import PRESETS, Box, MultiTracker, Tracker, TrackerConfig, preset
+from trdimp_ros.tracking import PRESETS, Box, LongTermTracker, MultiTracker, Tracker, TrackerConfig, preset
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 
 OFFICIAL_PRESET = "trdimp"
@@ -89,7 +89,7 @@ def build_multi_tracker(options: argparse.Namespace, max_targets: int, graphs: b
         ValueError: for options that cannot be met.
     """
     device, network, _, config = _tracker_parts(options)
-    return MultiTracker(network, config, max_targets, device, PRECISIONS[options.precision], options.seed, graphs)
+    return LongTermTracker(network, config, max_targets, device, PRECISIONS[options.precision], options.seed, graphs)
 
 
 def _tracker_parts(options: argparse.Namespace) -> tuple[torch.device, TrDiMPNet, WeightsInfo, TrackerConfig]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from trdimp_ros.checkpoints import WeightsInfo, default_network, load_network
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters
-from trdimp_ros.tracking import MultiTracker
+from trdimp_ros.tracking import LongTermTracker
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 
 
-def build_tracker(parameters: TrackerNodeParameters) -> tuple[MultiTracker, WeightsInfo]:
+def build_tracker(parameters: TrackerNodeParameters) -> tuple[LongTermTracker, WeightsInfo]:
     """Load the weights, build the tracker on its device and warm it up.
 
     Raises:
@@ -25,7 +25,7 @@ def build_tracker(parameters: TrackerNodeParameters) -> tuple[MultiTracker, Weig
         network, weights = load_network(Path(model.weights).expanduser())
     else:
         network, weights = default_network(parameters.preset)
-    tracker = MultiTracker(
+    tracker = LongTermTracker(
         network, parameters.tracker, parameters.max_targets, device, dtype=PRECISIONS[model.precision]
     )
     _warm_up(tracker)
@@ -41,7 +41,7 @@ def weights_warning(weights: WeightsInfo, preset: str) -> str | None:
     return None
 
 
-def _warm_up(tracker: MultiTracker) -> None:
+def _warm_up(tracker: LongTermTracker) -> None:
     """Track two frames of a rendered scene, so that the first real one is not slow, and forget them."""
     scene = RenderedScene(320, 240)
     tracker.add("warm-up", scene.frame(0), scene.box(0))

@@ -118,7 +118,7 @@ class ImageSearch:
             group = areas[first : first + self._most]
             coordinates = [self._upload(image, row, area, config) for row, area in enumerate(group)]
             self._inputs.send()
-            found = self._runner.run(self._score, len(group)).cpu().numpy()
+            found = read_scores(self._runner.run(self._score, len(group)))
             peaks += [self._peak(row, where) for row, where in zip(found, coordinates, strict=True)]
         return peaks
 
@@ -164,3 +164,8 @@ class ImageSearch:
         middle = (np.asarray(self._score_size, np.float32) - 1) / 2
         place = (position + (found[2:] - middle) * self._cell * scale).astype(np.float32)
         return ScorePeak(place, float(found[0]), float(found[1]))
+
+
+def read_scores(packed: torch.Tensor) -> NDArray[np.float32]:
+    """What `ImageSearch` has computed, on the host; this waits for the device."""
+    return np.asarray(packed.cpu().numpy(), np.float32)

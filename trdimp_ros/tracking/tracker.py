@@ -12,7 +12,7 @@ from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.frame_pass import StageHook
-from trdimp_ros.tracking.multi_tracker import MultiTracker
+from trdimp_ros.tracking.long_term import LongTermTracker
 from trdimp_ros.tracking.randomness import RandomSource
 from trdimp_ros.tracking.target import TargetState, TrackResult
 from trdimp_ros.tracking.template_memory import TemplateMemory
@@ -45,7 +45,7 @@ class Tracker:
         seed: int = 0,
         graphs: bool = True,
     ) -> None:
-        self._targets = MultiTracker(network, config, 1, device, dtype, seed, graphs)
+        self._targets = LongTermTracker(network, config, 1, device, dtype, seed, graphs)
         self._random = RandomSource(seed)
 
     @property
@@ -173,7 +173,7 @@ class Tracker:
     def _score_map(self) -> NDArray[np.float32] | None:
         return self._targets.score_map(NAME) if self._targets.names else None
 
-    def _initialized(self) -> MultiTracker:
+    def _initialized(self) -> LongTermTracker:
         if not self._targets.names:
             raise ValueError("the tracker has no target; call initialize(image, box) first")
         return self._targets
