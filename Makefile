@@ -8,6 +8,7 @@
 #   make run-benchmark NAME=...   one of benchmarks/, with ARGS: target_counts, image_sizes, long_run, precision_modes,
 #                            gpu, ros_overhead, ros_under_load, contention
 #   make lint | format       ruff and mypy
+#   make changelog          write CHANGELOG.rst, which ROS's release tools read, from CHANGELOG.md
 #   make parameters          write config/tracker.yaml anew from the parameters' definitions
 #   make clean               remove everything that was made
 #
@@ -22,11 +23,11 @@ STAMP := $(VENV)/.ready
 # colcon's results, with the messages and the executables; the Python code in them is linked to this checkout.
 ROS := .ros
 ROS_STAMP := $(ROS)/.ready
-ROS_SOURCES := CMakeLists.txt package.xml $(wildcard msg/*.msg) $(wildcard srv/*.srv) $(wildcard launch/*) $(wildcard config/*)
+ROS_SOURCES := CMakeLists.txt package.xml $(wildcard msg/*.msg) $(wildcard srv/*.srv) $(wildcard launch/*) $(wildcard examples/*) $(wildcard config/*)
 IN_ROS := source scripts/ros_environment.sh $(VENV) $(ROS) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo run bench run-benchmark parameters clean
+.PHONY: help setup test lint format demo run bench run-benchmark changelog parameters clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +59,9 @@ demo: $(ROS_STAMP)
 
 parameters: $(ROS_STAMP)
 	@$(IN_ROS) $(BIN)/python scripts/write_parameter_file.py
+
+changelog: $(STAMP)
+	@$(BIN)/python scripts/write_changelog.py
 
 run: $(STAMP)
 	@$(BIN)/python -m trdimp_ros.cli.main $(ARGS)

@@ -14,7 +14,7 @@ fi
 # through links in a folder of its own.
 source_folder=$ros/src/trdimp_ros
 mkdir -p "$source_folder"
-for part in CMakeLists.txt package.xml setup.cfg setup.py msg srv launch config scripts trdimp_ros; do
+for part in CMakeLists.txt package.xml setup.cfg setup.py msg srv launch config examples scripts trdimp_ros; do
     ln -sfn "$PWD/$part" "$source_folder/$part"
 done
 echo "setup: building the ROS package with colcon"

@@ -13,7 +13,10 @@ from xml.etree import ElementTree
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("CMakeLists.txt", "package.xml", "setup.cfg", "setup.py", "msg", "launch", "config", "scripts", "trdimp_ros")
+PARTS = (
+    "CMakeLists.txt", "package.xml", "setup.cfg", "setup.py", "msg", "srv", "launch", "config", "examples", "scripts",
+    "trdimp_ros",
+)  # fmt: skip
 
 
 def test_a_plain_build_installs_everything(tmp_path):
@@ -33,6 +36,7 @@ def test_a_plain_build_installs_everything(tmp_path):
         executable = installed / "lib" / "trdimp_ros" / f"{name}_node"
         assert os.access(executable, os.X_OK)
         assert not executable.is_symlink()
+    assert os.access(installed / "lib" / "trdimp_ros" / "turn_to_target.py", os.X_OK), "the example"
     share = installed / "share" / "trdimp_ros"
     for file in ("launch/tracker.launch.py", "launch/demo.launch.py", "config/tracker.yaml", "msg/TrackState.msg"):
         assert (share / file).is_file()
