@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
     Attributes:
         name: What is wrong with it.
-        suffix: Of the file's name.
+        suffix: The suffix of the file's name, which says how it is read.
         write: Writes the file.
     """
 
