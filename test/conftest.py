@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from trdimp_ros.testing.golden_set import GoldenSet, available_sets, golden_set
+
+# Timings never decide a test: a loaded machine is slow.
+settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_machine")
 
 # Without ROS (after a plain `pip install .`) the nodes cannot be tested; CI always has one and must test them.
 if importlib.util.find_spec("rclpy") is None and "CI" not in os.environ:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trdimp_ros.cli.main import main
+from trdimp_ros.evaluation.motchallenge import read_mot
 from trdimp_ros.media.sources import open_source
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.testing.tiny import tiny_network
@@ -53,6 +54,34 @@ def test_track_gives_what_the_library_gives(sequence, weights, tmp_path):
         result = tracker.track(frame)
         assert np.allclose([float(row[name]) for name in "xywh"], result.box, atol=6e-4)
         assert row["state"] == result.state.name.lower()
+
+
+def test_several_targets_have_ids(sequence, weights, tmp_path, capsys):
+    """Each as if it were tracked alone; in the CSV, MOTChallenge's format, the video and the report."""
+    boxes = ["20,30,25,20", "90,40,30,30"]
+    csv_file, mot, report = tmp_path / "t.csv", tmp_path / "t.txt", tmp_path / "t.json"
+    words = ["track", sequence, "--weights", weights, *TINY]
+    several = [word for box in boxes for word in ("--init", box)]
+    outputs = ["--csv", csv_file, "--mot", mot, "--json", report, "--save", tmp_path / "t.mp4"]
+    assert main([str(word) for word in [*words, *several, *outputs]]) == 0
+    rows = list(csv.DictReader(csv_file.open()))
+    assert [row["id"] for row in rows[:4]] == ["1", "2", "1", "2"]
+    for number, box in enumerate(boxes, start=1):
+        alone = tmp_path / f"{number}.csv"
+        assert main([str(word) for word in [*words, "--init", box, "--csv", alone]]) == 0
+        together = [row for row in rows if row["id"] == str(number)]
+        for one, other in zip(csv.DictReader(alone.open()), together, strict=True):
+            pairs = [(float(one[name]), float(other[name])) for name in "xywh"]
+            assert np.allclose(*zip(*pairs, strict=True), atol=0.02)
+    found = [row for row in rows if row["state"] != "not_found"]
+    boxes_of = {(row.frame, row.id): row.box for row in read_mot(mot)}
+    assert len(boxes_of) == len(found)
+    for row in found:
+        box = boxes_of[int(row["frame"]), int(row["id"])]
+        assert np.allclose(box, [float(row[name]) for name in "xywh"], atol=0.01)
+    assert set(json.loads(report.read_text())["targets"]) == {"1", "2"}
+    assert "target 2: " in capsys.readouterr().out
+    assert len(list(open_source(tmp_path / "t.mp4"))) == 12
 
 
 @pytest.mark.parametrize(

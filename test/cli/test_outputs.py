@@ -48,6 +48,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         "track v.mp4 --save hard.mp4",
         "track v.mp4 --csv v.mp4",
         "track v.mp4 --json v.mp4",
+        "track v.mp4 --mot v.mp4",
         "track seq --csv seq/img/0002.png",
         "track seq --json hard.json",
         "track seq --truth truth.csv --csv truth.csv",

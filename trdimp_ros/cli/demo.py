@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET
-from trdimp_ros.cli.options import add_tracker_arguments, build_tracker
+from trdimp_ros.cli.options import add_tracker_arguments, build_session
 from trdimp_ros.cli.outputs import check_outputs
 from trdimp_ros.cli.terminal import printable
 from trdimp_ros.cli.track import summary, track_frames
@@ -36,22 +36,23 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.weights is None and options.preset not in (None, BUNDLED_PRESET):
         print("Without trained weights the box predictor is noise; tracking without it (use_iou_net=false).")
         options.changes = ["use_iou_net=false", *options.changes]
-    tracker, weights = build_tracker(options)
+    session, weights = build_session(options, 1)
     options.out.mkdir(parents=True, exist_ok=True)
     tracked, tiles, ious, absent = [], [], [], []
     with VideoWriter(video, scene.rate) as writer:
-        frames = tqdm(track_frames(tracker, scene, scene.box(0)), total=len(scene), unit="frame", disable=None)
+        frames = tqdm(track_frames(session, scene, [scene.box(0)]), total=len(scene), unit="frame", disable=None)
         for index, one in enumerate(frames):
-            drawn = draw_result(one.frame, one.result, scene.box(index))
+            result = one.results["1"]
+            drawn = draw_result(one.frame, result, scene.box(index))
             writer.write(drawn)
             if index % (len(scene) // SHEET_TILES) == 0:
                 tiles.append(drawn)
-            tracked.append((one.result, one.milliseconds))
+            tracked.append((result, one.milliseconds))
             visibility = scene.visibility(index)
             if visibility >= VISIBLE:
-                ious.append(intersection_over_union(one.result.box, scene.box(index)))
+                ious.append(intersection_over_union(result.box, scene.box(index)))
             elif visibility == 0.0:
-                absent.append(one.result.state != State.NORMAL)
+                absent.append(result.state != State.NORMAL)
     write_image(sheet, contact_sheet(tiles))
 
     report = summary(tracked) | {

@@ -11,6 +11,7 @@ import torch
 from trdimp_ros.checkpoints import BUNDLED_PRESET, WeightsInfo, default_network, load_network
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
+from trdimp_ros.sessions import TrackingSession
 from trdimp_ros.tracking import PRESETS, Box, LongTermTracker, MultiTracker, Tracker, TrackerConfig, preset
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
 
@@ -83,13 +84,30 @@ def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
 
 
 def build_multi_tracker(options: argparse.Namespace, max_targets: int, graphs: bool = True) -> MultiTracker:
-    """The same for several targets.
+    """The tracker of several targets that the options ask for.
 
     Raises:
         ValueError: for options that cannot be met.
     """
-    device, network, _, config = _tracker_parts(options)
-    return LongTermTracker(network, config, max_targets, device, PRECISIONS[options.precision], options.seed, graphs)
+    return _multi_tracker(options, max_targets, graphs)[0]
+
+
+def build_session(options: argparse.Namespace, max_targets: int) -> tuple[TrackingSession, WeightsInfo]:
+    """A session without targets, on the tracker that the options ask for.
+
+    Raises:
+        ValueError: for options that cannot be met.
+    """
+    tracker, info = _multi_tracker(options, max_targets)
+    return TrackingSession(tracker), info
+
+
+def _multi_tracker(
+    options: argparse.Namespace, max_targets: int, graphs: bool = True
+) -> tuple[MultiTracker, WeightsInfo]:
+    device, network, info, config = _tracker_parts(options)
+    precision = PRECISIONS[options.precision]
+    return LongTermTracker(network, config, max_targets, device, precision, options.seed, graphs), info
 
 
 def _tracker_parts(options: argparse.Namespace) -> tuple[torch.device, TrDiMPNet, WeightsInfo, TrackerConfig]:

@@ -1,129 +1,166 @@
-"""Track a target through a video file or a folder of images."""
+"""Track one or several targets through a video file or a folder of images."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from tqdm import tqdm
 
-from trdimp_ros.cli.options import add_tracker_arguments, build_tracker, parse_box
+from trdimp_ros.cli.options import add_tracker_arguments, build_session, parse_box
 from trdimp_ros.cli.outputs import check_outputs
 from trdimp_ros.cli.terminal import Interrupted, printable
-from trdimp_ros.cli.window import check_display, show
+from trdimp_ros.cli.track_outputs import Output, TrackedFrame, open_outputs
+from trdimp_ros.cli.window import check_display
 from trdimp_ros.evaluation.metrics import overlaps, read_boxes, success_auc
-from trdimp_ros.media.drawing import VideoWriter, draw_result
-from trdimp_ros.media.files import complete_file
-from trdimp_ros.media.sources import Frame, FrameSource, ImageFolder, open_source
-from trdimp_ros.tracking import Box, State, Tracker, TrackResult
+from trdimp_ros.media.sources import FrameSource, ImageFolder, open_source
+from trdimp_ros.sessions import InitRequest, TrackingSession
+from trdimp_ros.tracking import Box, State, TrackResult
 from trdimp_ros.tracking.geometry import check_image, check_init_box
 
-CSV_COLUMNS = ("frame", "x", "y", "w", "h", "confidence", "state", "milliseconds")
+MAX_TARGETS = 32
+"""Targets at once."""
+
+Timed = tuple[TrackResult, float]
+"""A result, and the milliseconds of its frame."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="VIDEO_OR_FOLDER", help="video file, or folder of images (OTB layout too)")
-    parser.add_argument("--init", type=parse_box, metavar="x,y,w,h", help="box in the first frame, pixels")
+    parser.add_argument(
+        "--init",
+        type=parse_box,
+        action="append",
+        metavar="x,y,w,h",
+        help="box in the first frame, pixels; given again, each is a target of its own, with ids from 1",
+    )
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="true boxes, one x,y,w,h per line: scored, and the first is --init"
     )
     add_tracker_arguments(parser)
     parser.add_argument("--save", type=Path, metavar="OUT.mp4", help="write the video with the results drawn in")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per frame")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per frame and target")
+    parser.add_argument("--mot", type=Path, metavar="FILE", help="write the found boxes in MOTChallenge's text format")
     parser.add_argument("--show", action="store_true", help="show the video in a window")
-
-
-class TrackedFrame(NamedTuple):
-    """One line of a track; the first frame's result is the initial box."""
-
-    frame: Frame
-    result: TrackResult
-    milliseconds: float
-
-
-class Output(Protocol):
-    """Something that is told every tracked frame, and returns whether it wants more."""
-
-    def __call__(self, index: int, tracked: TrackedFrame) -> bool: ...
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     source = open_source(options.source)
     files = source.files if isinstance(source, ImageFolder) else [Path(options.source)]
-    written = {"--save": options.save, "--csv": options.csv, "--json": options.json}
+    written = {"--save": options.save, "--csv": options.csv, "--mot": options.mot, "--json": options.json}
     check_outputs(written, [*files, options.truth, options.weights])
     truth = read_boxes(options.truth) if options.truth else None
-    init = options.init or (truth[0] if truth else None)
-    if init is None:
-        raise ValueError("no box to start from: give --init x,y,w,h, or --truth with a box in its first line")
+    boxes = _initial_boxes(options, truth)
     # Refuse what cannot work before loading a network takes its time.
     first = next(iter(source), None)
     if first is None:
         raise ValueError(f"{options.source} holds no frame that can be read")
-    check_init_box(init, check_image(first).shape[:2])
+    for box in boxes:
+        check_init_box(box, check_image(first).shape[:2])
     if options.show:
         check_display()
     with contextlib.ExitStack() as stack:
-        outputs = _open_outputs(options, source, truth, stack)
-        tracker, weights = build_tracker(options)
-        tracked, interrupted = _track_all(tracker, source, init, outputs)
-    report = summary(tracked) | {"weights": weights.name, "preset": options.preset}
+        outputs = open_outputs(options, source, truth, stack)
+        session, weights = build_session(options, len(boxes))
+        tracks, interrupted = _track_all(session, source, boxes, outputs)
+    report = _report(tracks) | {"weights": weights.name, "preset": options.preset}
     if truth is not None:
-        report |= score([result.box for result, _ in tracked], truth)
-    print("  ".join(f"{name}={_shown(value)}" for name, value in report.items()))
+        report |= score([result.box for result, _ in tracks["1"]], truth)
+    _print(report)
     if interrupted:
         raise Interrupted(report)
     return report
 
 
+def _initial_boxes(options: argparse.Namespace, truth: list[Box | None] | None) -> list[Box]:
+    boxes = options.init or [box for box in (truth or [])[:1] if box is not None]
+    if not boxes:
+        raise ValueError("no box to start from: give --init x,y,w,h, or --truth with a box in its first line")
+    if len(boxes) > MAX_TARGETS:
+        raise ValueError(f"--init may be given {MAX_TARGETS} times, got {len(boxes)}")
+    if truth is not None and len(boxes) > 1:
+        raise ValueError(f"--truth scores one target, got {len(boxes)} --init; leave one of them out")
+    return list(boxes)
+
+
 def _track_all(
-    tracker: Tracker, source: FrameSource, init: Box, outputs: list[Output]
-) -> tuple[list[tuple[TrackResult, float]], bool]:
+    session: TrackingSession, source: FrameSource, boxes: Sequence[Box], outputs: list[Output]
+) -> tuple[dict[str, list[Timed]], bool]:
     """Track to the end, or until an output has enough or the user interrupts.
 
     Returns:
-        The result and the milliseconds of every frame, and whether it was interrupted.
+        The results of every target by its id, and whether it was interrupted.
     """
-    tracked: list[tuple[TrackResult, float]] = []
-    frames = tqdm(track_frames(tracker, source, init), total=len(source) or None, unit="frame", disable=None)
+    tracks: dict[str, list[Timed]] = {str(number): [] for number in range(1, len(boxes) + 1)}
+    frames = tqdm(track_frames(session, source, boxes), total=len(source) or None, unit="frame", disable=None)
     try:
         for index, one in enumerate(frames):
-            tracked.append((one.result, one.milliseconds))
+            for name, result in one.results.items():
+                tracks[name].append((result, one.milliseconds))
             if not all(output(index, one) for output in outputs):
                 break
     except KeyboardInterrupt:
-        if not tracked:
+        if not all(tracks.values()):
             raise
-        return tracked, True
-    return tracked, False
+        return tracks, True
+    return tracks, False
 
 
-def track_frames(tracker: Tracker, source: FrameSource, init: Box) -> Iterator[TrackedFrame]:
-    """Initialise on the first frame and track through the rest."""
-    for index, frame in enumerate(source):
+def track_frames(session: TrackingSession, source: FrameSource, boxes: Sequence[Box]) -> Iterator[TrackedFrame]:
+    """Start the targets in the first frame and track them through the rest.
+
+    Args:
+        session: A session without targets.
+        source: The frames.
+        boxes: The targets' boxes in the first frame; their ids are 1, 2, ... in this order.
+
+    Raises:
+        ValueError: for a frame or a box that cannot be used.
+    """
+    for number, box in enumerate(boxes, start=1):
+        session.request(InitRequest(box, id=str(number)))
+    for frame in source:
         start = time.perf_counter()
-        if index == 0:
-            tracker.initialize(frame, init)
-            result = TrackResult(box=init, confidence=1.0, state=State.NORMAL, search_area=init)
-        else:
-            result = tracker.track(frame)
-        yield TrackedFrame(frame, result, 1e3 * (time.perf_counter() - start))
+        targets = session.track(frame).targets
+        problems = session.take_problems()
+        if problems:
+            raise ValueError(str(problems[0]))
+        results = {target.id: target.track for target in targets}
+        yield TrackedFrame(frame, results, 1e3 * (time.perf_counter() - start))
 
 
-def summary(tracked: list[tuple[TrackResult, float]]) -> dict[str, Any]:
-    """Counts of states, and times without the first frame."""
-    states = [result.state for result, _ in tracked[1:]]
-    times = sorted(milliseconds for _, milliseconds in tracked[1:]) or [0.0]
+def _report(tracks: dict[str, list[Timed]]) -> dict[str, Any]:
+    """The summary of the only target, or of each of several."""
+    summaries = {name: summary(track) for name, track in tracks.items()}
+    if len(summaries) == 1:
+        return summaries["1"]
+    times = {"frames", "initialize_ms", "median_ms", "p95_ms"}
+    shared = {name: value for name, value in summaries["1"].items() if name in times}
+    counts = {
+        name: {state: count for state, count in one.items() if state not in times} for name, one in summaries.items()
+    }
+    return shared | {"targets": counts}
+
+
+def _print(report: dict[str, Any]) -> None:
+    print("  ".join(f"{name}={_shown(value)}" for name, value in report.items() if name != "targets"))
+    for target, counts in report.get("targets", {}).items():
+        print(f"target {target}: " + "  ".join(f"{state}={count}" for state, count in counts.items()))
+
+
+def summary(track: Sequence[Timed]) -> dict[str, Any]:
+    """Counts of states, and times without the first frame, of one target."""
+    states = [result.state for result, _ in track[1:]]
+    times = sorted(milliseconds for _, milliseconds in track[1:]) or [0.0]
     return {
-        "frames": len(tracked),
+        "frames": len(track),
         **{state.name.lower(): states.count(state) for state in State},
-        "initialize_ms": round(tracked[0][1], 1),
+        "initialize_ms": round(track[0][1], 1),
         "median_ms": round(statistics.median(times), 1),
         "p95_ms": round(times[min(int(0.95 * len(times)), len(times) - 1)], 1),
     }
@@ -136,38 +173,6 @@ def score(boxes: list[Box], truth: list[Box | None]) -> dict[str, float | None]:
     if not ious:
         return {"mean_iou": None, "success_auc": None}
     return {"mean_iou": round(sum(ious) / len(ious), 4), "success_auc": round(success_auc(ious), 4)}
-
-
-def _open_outputs(
-    options: argparse.Namespace, source: FrameSource, truth: list[Box | None] | None, stack: contextlib.ExitStack
-) -> list[Output]:
-    outputs: list[Output] = []
-    if options.csv:
-        file = stack.enter_context(complete_file(options.csv))
-        table = csv.writer(stack.enter_context(file.open("w", newline="")))
-
-        def write_row(index: int, tracked: TrackedFrame) -> bool:
-            if index == 0:
-                table.writerow(CSV_COLUMNS)
-            result = tracked.result
-            numbers = [f"{value:.3f}" for value in result.box]
-            state = result.state.name.lower()
-            table.writerow([index, *numbers, f"{result.confidence:.5f}", state, f"{tracked.milliseconds:.2f}"])
-            return True
-
-        outputs.append(write_row)
-    if options.save:
-        writer = stack.enter_context(VideoWriter(options.save, source.rate))
-
-        def write_frame(index: int, tracked: TrackedFrame) -> bool:
-            true = truth[index] if truth and index < len(truth) else None
-            writer.write(draw_result(tracked.frame, tracked.result, true))
-            return True
-
-        outputs.append(write_frame)
-    if options.show:
-        outputs.append(lambda _index, tracked: show(draw_result(tracked.frame, tracked.result)))
-    return outputs
 
 
 def _shown(value: Any) -> str:
