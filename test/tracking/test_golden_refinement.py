@@ -11,9 +11,10 @@ import torch
 from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.testing.golden_set import skip_in_small_set
 from trdimp_ros.tracking import State, TrackerConfig
+from trdimp_ros.tracking.box_stage import BoxQuestion, refine_boxes
 from trdimp_ros.tracking.cropping import sample_patch
 from trdimp_ros.tracking.frame_decision import FrameDecision
-from trdimp_ros.tracking.frame_pass import DeviceInputs, follow_scale, refine_frame
+from trdimp_ros.tracking.frame_pass import box_at_peak, decide_box, follow_scale
 from trdimp_ros.tracking.frame_settings import FrameSettings
 from trdimp_ros.tracking.host_inputs import (
     FrameInputs,
@@ -109,13 +110,10 @@ def test_golden_refined_box(golden, scorer_and_features):
             sample_scales=golden["refine/sample_scale"],
             uniform=golden["refine/uniform"][: config.num_init_random_boxes],
         )
-        packed = refine_frame(
-            scorer,
-            scorer.prepare(features),
-            found(state, golden["refine/pos"] - sample_position),
-            DeviceInputs(torch.empty(0), frame, parameters_on_device(config)),
-            settings_of(config),
-        )
+        at_peak, settings = found(state, golden["refine/pos"] - sample_position), settings_of(config)
+        start = box_at_peak(at_peak, frame, settings)
+        question = BoxQuestion(start, frame.uniform, 0, parameters_on_device(config), settings)
+        packed = decide_box(refine_boxes(scorer, scorer.prepare(features), question), at_peak, frame, settings)
         decision = FrameDecision.from_packed(packed[0].numpy())
         untouched = expected[5] == -1
         remembered = expected[:2] if untouched else expected[5:]

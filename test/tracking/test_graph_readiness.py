@@ -133,7 +133,7 @@ def test_buffers_stay_where_they_are_even_for_a_new_target():
         memory, encoded = steps.memories(0).samples, steps.memories(0).templates.encoded
         tensors = [*vars(steps.frames.tensors).values(), *vars(steps.updates.tensors).values(), steps.crops.pixels]
         tensors += [steps.filters, encoded.keys, encoded.values, memory.features, memory.sample_weights]
-        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, steps._scorer._modulation]]
+        return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, steps.box_stage._scorer._modulation]]
 
     before = places()
     for frame in FRAMES[2:]:

@@ -93,6 +93,7 @@ class DirectBoxHead(nn.Module):
         )
         self.tower = Tower(channels)
         self.output = nn.Conv2d(channels, 5, 1)
+        self.reference_shapes = ((channels,), (PART_BINS**2, channels))
 
     def search_feature(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
         """The feature (N, C, H/8, W/8) that the target is looked for in.

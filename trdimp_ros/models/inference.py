@@ -11,6 +11,7 @@ from torch import nn
 
 from trdimp_ros.models.box_regressor import BoxRegressor
 from trdimp_ros.models.config import NetworkConfig
+from trdimp_ros.models.direct_box_head import DirectBoxHead
 from trdimp_ros.models.feature_engine import FeatureEngine, TorchEngine
 from trdimp_ros.models.folding import fold_sequences
 from trdimp_ros.models.network import TrDiMPNet
@@ -29,6 +30,7 @@ class InferenceNetwork:
         filter_initializer: The first guess of the target filter, float32.
         filter_optimizer: Improves the target filter, float32.
         box_regressor: The IoU predictor; its convolutions are of the tracker's precision.
+        direct_box_head: The direct box head in the tracker's precision, if the network has one.
         device: The device that everything is on.
         dtype: The tracker's precision.
     """
@@ -39,6 +41,7 @@ class InferenceNetwork:
     filter_initializer: FilterInitializer
     filter_optimizer: FilterOptimizer
     box_regressor: BoxRegressor
+    direct_box_head: DirectBoxHead | None
     device: torch.device
     dtype: torch.dtype
 
@@ -64,8 +67,12 @@ def prepare_for_inference(
     classifier = prepared.classifier
     prepared.backbone.prepare_for_inference()
     fold_sequences(prepared.bb_regressor)
+    parts: list[nn.Module] = [prepared.backbone, classifier.projection, prepared.bb_regressor]
+    if prepared.direct_box_head is not None:
+        fold_sequences(prepared.direct_box_head)
+        parts.append(prepared.direct_box_head)
     prepared = prepared.to(device=device)
-    for part in (prepared.backbone, classifier.projection, prepared.bb_regressor):
+    for part in parts:
         for module in part.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(dtype=dtype)
@@ -79,6 +86,7 @@ def prepare_for_inference(
         filter_initializer=classifier.filter_initializer,
         filter_optimizer=classifier.filter_optimizer,
         box_regressor=prepared.bb_regressor,
+        direct_box_head=prepared.direct_box_head,
         device=device,
         dtype=dtype,
     )

@@ -8,6 +8,7 @@ from typing import Literal
 from trdimp_ros.parameters import check_parameters, parameter, parameters_of
 
 BorderMode = Literal["replicate", "inside", "inside_major"]
+BoxMethod = Literal["iou", "direct", "direct_iou"]
 RefinementSpace = Literal["relative", "default"]
 CameraMotionMode = Literal["off", "on", "auto"]
 
@@ -192,7 +193,13 @@ class TrackerConfig:
 
     # Box refinement
     use_iou_net: bool = parameter(
-        True, "Refine the box by the IoU predictor; off, its size changes only through scale_factors.", dynamic=False
+        True, "Find the box by box_method; off, its size changes only through scale_factors.", dynamic=False
+    )
+    box_method: BoxMethod = parameter(
+        "iou",
+        "iou: candidates climb on the score of the IoU predictor. direct: one pass of the direct box head, which the "
+        "weights must have. direct_iou: the IoU predictor from the direct head's box on.",
+        dynamic=False,
     )
     update_scale_when_uncertain: bool = parameter(
         True, "Let the search area follow the box's size in uncertain frames too."

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import torch
 
-from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.models.target_filter import score_size
 from trdimp_ros.models.transformer import EncodedMemory
+from trdimp_ros.tracking.box_stage import box_stage
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.first_frame import LearnedTarget
@@ -108,7 +108,7 @@ class DeviceSteps:
         self.encoded = encoded_memory(
             max_targets, config.template_frames, self._cells**2, network.transformer, device, network.dtype
         )
-        self._scorer = BoxScorer(network.box_regressor, max_targets, network.dtype) if config.use_iou_net else None
+        self.box_stage = box_stage(network, config, max_targets)
         self._memories: list[TargetMemories] = []
         self._located: dict[int, LocatedOutput] = {}
         self._runner = GraphRunner(device, graphs)
@@ -137,15 +137,15 @@ class DeviceSteps:
         samples.reset(learned.decoded, learned.maps)
         templates.copy_from(learned.templates)
         self.filters[index].copy_(learned.filters[0])
-        if self._scorer is not None and learned.modulation is not None:
-            self._scorer.set_modulation(index, learned.modulation)
+        if self.box_stage is not None and learned.box_reference is not None:
+            self.box_stage.set_reference(index, learned.box_reference)
         self._located.pop(index, None)
 
     def copy_target(self, source: int, destination: int) -> None:
         """Copy all that has been learned of the target at one index to another index."""
         self.filters[destination].copy_(self.filters[source])
-        if self._scorer is not None:
-            self._scorer.copy_target(source, destination)
+        if self.box_stage is not None:
+            self.box_stage.copy_target(source, destination)
         mine, theirs = self.memories(destination), self.memories(source)
         mine.samples.copy_from(theirs.samples)
         mine.templates.copy_from(theirs.templates)
@@ -206,7 +206,7 @@ class DeviceSteps:
         models = LearnedModels(
             filters=self.filters[first:stop],
             memory=EncodedMemory(self.encoded.keys[first:stop, :tokens], self.encoded.values[first:stop, :tokens]),
-            scorer=self._scorer,
+            box_stage=self.box_stage,
             first=first,
         )
         return locate_frame(self._network, models, inputs, settings, self._told)

@@ -13,6 +13,7 @@ from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.models.target_filter import SampleMaps, score_size
 from trdimp_ros.tracking.augmentation import Blur, FlipHorizontal, Rotation, Shift, Translation, View
+from trdimp_ros.tracking.box_stage import BoxStage, Reference
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.cropping import sample_patch
 from trdimp_ros.tracking.geometry import Pair, sample_box
@@ -120,13 +121,13 @@ class ViewFeatures(NamedTuple):
         features: (N, h, w, C) classification features of the views and of the copies with dropped channels.
         masks: (N, h, w) Gaussian masks of the target in them.
         boxes: (N, 4) boxes of the target in them.
-        modulation: Two vectors for the box scorer; None without IoU predictor.
+        box_reference: What the box stage keeps of the target; None without box stage.
     """
 
     features: torch.Tensor
     masks: torch.Tensor
     boxes: torch.Tensor
-    modulation: tuple[torch.Tensor, torch.Tensor] | None
+    box_reference: Reference | None
 
 
 @dataclass(frozen=True)
@@ -138,18 +139,22 @@ class LearnedTarget:
         decoded: (N, h, w, C) float32 decoded features for the filter memory.
         maps: Their maps, each (N, H', W').
         filters: The target filter (1, C, K, K).
-        modulation: Two vectors for the box scorer; None without IoU predictor.
+        box_reference: What the box stage keeps of the target; None without box stage.
     """
 
     templates: TemplateMemory
     decoded: torch.Tensor
     maps: SampleMaps
     filters: torch.Tensor
-    modulation: tuple[torch.Tensor, torch.Tensor] | None
+    box_reference: Reference | None
 
 
 def learn_target(
-    network: InferenceNetwork, frame: FirstFrame, config: TrackerConfig, random: RandomSource
+    network: InferenceNetwork,
+    frame: FirstFrame,
+    config: TrackerConfig,
+    random: RandomSource,
+    box_stage: BoxStage | None,
 ) -> LearnedTarget:
     """Learn a target from the views of the first frame. Nothing that is known of other targets is touched.
 
@@ -158,8 +163,9 @@ def learn_target(
         frame: The views, from `look_at_first_frame`.
         config: The number of optimiser steps, the dropout, and which views the box reference uses.
         random: Source of the dropout.
+        box_stage: What learns the box's reference; None: sizes only follow the scales.
     """
-    views = view_features(network, frame, config, random)
+    views = view_features(network, frame, config, random, box_stage)
     tokens = views.features.flatten(1, 2)  # (N, L, C)
     count = len(tokens)
     room = encoded_memory(1, count, tokens.shape[1], network.transformer, network.device, network.dtype)
@@ -169,24 +175,28 @@ def learn_target(
     decoded = torch.cat([network.transformer.decode(one[None], templates.encoded) for one in tokens])
     decoded = decoded.view(views.features.shape).float()
     filters, maps = first_filter(network, decoded, views.boxes, config.net_opt_iter)
-    return LearnedTarget(templates, decoded, maps, filters, views.modulation)
+    return LearnedTarget(templates, decoded, maps, filters, views.box_reference)
 
 
 def view_features(
-    network: InferenceNetwork, frame: FirstFrame, config: TrackerConfig, random: RandomSource
+    network: InferenceNetwork,
+    frame: FirstFrame,
+    config: TrackerConfig,
+    random: RandomSource,
+    box_stage: BoxStage | None,
 ) -> ViewFeatures:
     """Pass all views through the network; the arguments are those of `learn_target`."""
     boxes = frame.boxes.to(network.device)
-    features, modulations = [], []
+    features, box_references = [], []
     references = frame.unrotated if config.iounet_augmentation else 1
     for first in range(0, len(frame.patches), VIEWS_AT_ONCE):
         patches = frame.patches[first : first + VIEWS_AT_ONCE].to(network.device)
         fine, coarse = network.engine.backbone(patches)
         features.append(network.engine.classification_feature(coarse))
         count = min(max(references - first, 0), len(patches))
-        if config.use_iou_net and count:
+        if box_stage is not None and count:
             unrotated = boxes[first : first + count]
-            modulations.append(network.box_regressor.modulation(fine[:count], coarse[:count], unrotated))
+            box_references.append(box_stage.reference(fine[:count], coarse[:count], unrotated))
     x = torch.cat(features)
     dropped = config.augmentation_dropout_samples
     if dropped:
@@ -195,11 +205,10 @@ def view_features(
         boxes = torch.cat([boxes, boxes[:1].expand(dropped, 4)])
     sample = config.image_sample_size
     masks = gaussian_label(boxes, (x.shape[1], x.shape[2]), (sample, sample), network.config.filter_size)
-    modulation = None
-    if modulations:
-        fine_vector, coarse_vector = (torch.cat(vectors).mean(dim=0) for vectors in zip(*modulations, strict=True))
-        modulation = (fine_vector, coarse_vector)
-    return ViewFeatures(x, masks, boxes, modulation)
+    box_reference = None
+    if box_references:
+        box_reference = tuple(torch.cat(tensors).mean(dim=0) for tensors in zip(*box_references, strict=True))
+    return ViewFeatures(x, masks, boxes, box_reference)
 
 
 def first_filter(

@@ -12,17 +12,16 @@ from typing import NamedTuple
 
 import torch
 
-from trdimp_ros.models.box_scorer import BoxScorer
 from trdimp_ros.models.inference import InferenceNetwork
-from trdimp_ros.models.integral_maps import IntegralMaps
 from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.models.transformer import EncodedMemory
+from trdimp_ros.tracking.box_stage import BoxQuestion, BoxStage
 from trdimp_ros.tracking.cropping import resample
 from trdimp_ros.tracking.frame_decision import pack_decision
 from trdimp_ros.tracking.frame_settings import FrameSettings
 from trdimp_ros.tracking.host_inputs import FrameInputs, ParameterInputs
 from trdimp_ros.tracking.localization import Localization, State, Thresholds, localize, select_scale
-from trdimp_ros.tracking.refinement import ascend, select_box, start_boxes
+from trdimp_ros.tracking.refinement import Selection
 
 StageHook = Callable[[str], None]
 """Called with a stage's name when the work of that stage has been issued; for measuring."""
@@ -42,13 +41,13 @@ class LearnedModels:
     Attributes:
         filters: The target filters (T, C, K, K) float32.
         memory: The encoded template frames that the decoder attends to, batch size T.
-        scorer: Scores boxes of all targets of the tracker; None without IoU predictor.
-        first: The index of the first of the T targets in the scorer.
+        box_stage: Finds boxes of all targets of the tracker; None: sizes only follow the scales.
+        first: The index of the first of the T targets in the box stage.
     """
 
     filters: torch.Tensor
     memory: EncodedMemory
-    scorer: BoxScorer | None
+    box_stage: BoxStage | None
     first: int
 
 
@@ -111,14 +110,15 @@ def locate_frame(
     scores = apply_filter(decoded.transpose(0, 1), models.filters).transpose(0, 1)  # (T, N, H', W')
     found = localize(scores, frame, Thresholds(*inputs.parameters.thresholds.unbind()), settings)
     stage("scores")
-    if models.scorer is None:
+    if models.box_stage is None:
         decision = follow_scale(found, frame)
     else:
         layers = (select_scale(layer.unflatten(0, (targets, scales)), found.scale_index) for layer in (fine, coarse))
-        box_features = engine.box_features(*layers)
+        box_features = models.box_stage.features(*layers)
         stage("box features")
-        maps = models.scorer.prepare(box_features, models.first)
-        decision = refine_frame(models.scorer, maps, found, inputs, settings)
+        start = box_at_peak(found, frame, settings)
+        question = BoxQuestion(start, frame.uniform, models.first, inputs.parameters, settings)
+        decision = decide_box(models.box_stage.find(box_features, question), found, frame, settings)
         stage("refinement")
     return FrameOutput(
         decision, found.score_map, select_scale(features, found.scale_index), select_scale(decoded, found.scale_index)
@@ -147,34 +147,34 @@ def follow_scale(found: Localization, frame: FrameInputs[torch.Tensor]) -> torch
     )
 
 
-def refine_frame(
-    scorer: BoxScorer, maps: IntegralMaps, found: Localization, inputs: DeviceInputs, settings: FrameSettings
+def box_at_peak(found: Localization, frame: FrameInputs[torch.Tensor], settings: FrameSettings) -> torch.Tensor:
+    """The last boxes, moved to the chosen peaks: (T, 4) x, y, w, h in pixels of the search areas."""
+    sample_position = select_scale(frame.sample_positions, found.scale_index)  # (T, 2)
+    sample_scale = select_scale(frame.sample_scales, found.scale_index)[:, None]
+    position = _new_position(found, frame, frame.size)
+    center = (position - sample_position) / sample_scale + (settings.image_sample_size - 1) / 2
+    extent = frame.size / sample_scale
+    return torch.cat([(center - (extent - 1) / 2).flip(1), extent.flip(1)], dim=1)
+
+
+def decide_box(
+    selected: Selection, found: Localization, frame: FrameInputs[torch.Tensor], settings: FrameSettings
 ) -> torch.Tensor:
-    """The decisions with IoU predictor: refined boxes, or the last one where a target was not found.
+    """The decisions with a box stage: its boxes, or the last ones where a target was not found.
 
     Args:
-        scorer: Scores boxes on the maps.
-        maps: The IoU features of the chosen scales, from `BoxScorer.prepare`.
+        selected: The boxes in pixels of the search areas.
         found: Result of `localize`.
-        inputs: What the host has uploaded.
+        frame: What the host has decided.
         settings: What shapes the computation.
 
     Returns:
         (T, 11) packed, see `FrameDecision`.
     """
-    frame, parameters = inputs.frame, inputs.parameters
     sample_position = select_scale(frame.sample_positions, found.scale_index)  # (T, 2)
     sample_scale = select_scale(frame.sample_scales, found.scale_index)[:, None]
     middle = (settings.image_sample_size - 1) / 2
     position = _new_position(found, frame, frame.size)
-
-    center = (position - sample_position) / sample_scale + middle
-    extent = frame.size / sample_scale
-    boxes = torch.cat([(center - (extent - 1) / 2).flip(1), extent.flip(1)], dim=1)  # (T, 4)
-    candidates = start_boxes(boxes, frame.uniform, parameters.jitter[0], parameters.jitter[1])
-    candidates, scores = ascend(scorer, maps, candidates, settings, parameters.step, parameters.decay)
-    selected = select_box(candidates, scores, settings.iounet_k, parameters.max_aspect_ratio)
-
     refined = (selected.box[:, :2] + selected.box[:, 2:] / 2).flip(1)
     refined_position = (refined - middle) * sample_scale + sample_position
     refined_size = selected.box[:, 2:].flip(1) * sample_scale

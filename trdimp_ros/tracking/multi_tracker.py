@@ -166,7 +166,7 @@ class MultiTracker:
         position, size = position_and_size(checked)
         scale = initial_scale(size, config.search_area_scale, config.image_sample_size)
         frame = look_at_first_frame(image, position, size, float(scale), config, random)
-        learned = learn_target(self._network, frame, config, random)
+        learned = learn_target(self._network, frame, config, random, self._steps.box_stage)
         self._steps.set_target(index, learned)
         base_size = (size / scale).astype(np.float32)
         state = TargetState(position, size, scale, base_size, clear_size=size, clear_scale=scale)

@@ -91,6 +91,12 @@ def ascend(
     return from_relative(relative, unit) if relative_space else boxes, score
 
 
+def sensible_shape(boxes: torch.Tensor, max_aspect_ratio: torch.Tensor) -> torch.Tensor:
+    """Whether boxes (..., 4) are not of extreme shape: (...) bool."""
+    aspect = boxes[..., 2] / boxes[..., 3]
+    return (aspect < max_aspect_ratio) & (aspect > 1.0 / max_aspect_ratio)
+
+
 class Selection(NamedTuple):
     """Result of `select_box`.
 
@@ -113,8 +119,7 @@ def select_box(boxes: torch.Tensor, scores: torch.Tensor, best: int, max_aspect_
         max_aspect_ratio: () limit of w/h and of h/w.
     """
     boxes = torch.cat([boxes[..., :2], boxes[..., 2:].clamp_min(1.0)], dim=-1)
-    aspect = boxes[..., 2] / boxes[..., 3]
-    keep = (aspect < max_aspect_ratio) & (aspect > 1.0 / max_aspect_ratio)
+    keep = sensible_shape(boxes, max_aspect_ratio)
     ranked = torch.where(keep, scores, torch.full_like(scores, -torch.inf))
     top = ranked.topk(min(best, boxes.shape[1]), dim=1).indices  # (T, best)
     weight = keep.gather(1, top).to(boxes.dtype)[..., None]
