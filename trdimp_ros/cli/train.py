@@ -23,6 +23,7 @@ from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.image_bank import load_image_bank
 from trdimp_ros.training.image_files import pack
 from trdimp_ros.training.pictures import sample_grid
+from trdimp_ros.training.real_clips import real_clips
 from trdimp_ros.training.trainer import Step, Trainer, rank, start_processes
 from trdimp_ros.training.validation import validate, validation_clips
 
@@ -122,7 +123,9 @@ class _Recorder:
 
     def _validate(self) -> None:
         if not self._clips:
-            self._clips = validation_clips(load_image_bank(self._options.data, "val"), self._options.validation_clips)
+            count = self._options.validation_clips
+            self._clips = validation_clips(load_image_bank(self._options.data, "val"), count)
+            self._clips += real_clips(self._options.data, "val", count)
         average = self._trainer.average
         device = next(average.parameters()).device
         result = validate(average, preset(BUNDLED_PRESET), self._clips, device)

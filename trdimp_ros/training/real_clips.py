@@ -40,10 +40,11 @@ def real_clips(folders: list[Path], split: str, views: int = 16) -> list[Clip]:
     images = [entry for folder in folders for entry in _images(folder, split)]
     random = np.random.default_rng(0)
     chosen = random.permutation(len(images))[:views]
-    glides = [_view(*images[index], random, leaves=number % 2 == 1) for number, index in enumerate(chosen)]
-    return [
-        _cut_away(clip, videos[number - 1].frames) if number % 2 else clip for number, clip in enumerate(videos)
-    ] + glides
+    cut = [_cut_away(clip, videos[number - 1].frames) if number % 2 else clip for number, clip in enumerate(videos)]
+    for number, index in enumerate(chosen):
+        path, box = images[index]
+        cut.append(_view(path, box, random, leaves=number % 2 == 1))
+    return cut
 
 
 def _rows(folder: Path, split: str, columns: set[str]) -> list[dict[str, str]]:
@@ -61,7 +62,7 @@ def _videos(folder: Path, split: str) -> Iterator[Clip]:
         frames = [read_image(file) for file in sorted(path.glob("*.jpg"))]
         boxes = read_boxes(path / "boxes.csv")
         if len(frames) == len(boxes) and np.isfinite(boxes[0]).all():
-            visible = np.isfinite(boxes).all(axis=1).astype(np.float32)
+            visible = np.array(np.isfinite(boxes).all(axis=1), np.float32)
             yield Clip(frames, np.nan_to_num(boxes).astype(np.float32), visible)
 
 
