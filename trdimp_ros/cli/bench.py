@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=100, help="measured frames, at least 20 (%(default)s)")
     parser.add_argument("--targets", type=int, default=1, help="tracked at once (%(default)s)")
     parser.add_argument("--eager", action="store_true", help="on a GPU: without CUDA graphs, so that stages are timed")
-    parser.add_argument("--width", type=int, default=640, help="of the image (%(default)s)")
-    parser.add_argument("--height", type=int, default=480, help="of the image (%(default)s)")
+    parser.add_argument("--width", type=int, default=640, help="pixels of the image (%(default)s)")
+    parser.add_argument("--height", type=int, default=480, help="pixels of the image (%(default)s)")
 
 
 class StageTimer:
@@ -111,10 +111,10 @@ def measure(
     """Time a camera before a still scene: every frame starts from the same box, is found, and is learned from.
 
     Args:
-        tracker: Without targets.
+        tracker: A tracker without targets.
         frame: The scene.
-        box: Of the target in it.
-        frames: To measure, after the memories are full.
+        box: The target's box in it.
+        frames: How many frames to measure, after the memories are full.
         targets: How many to track at once: all of them this one. Nothing is shared between them, so they cost what
             different ones would.
         unit: Called now and then, gives the milliseconds of one backbone unit.

@@ -18,9 +18,9 @@ class Answer(NamedTuple):
     """What a tracker says of a frame.
 
     Attributes:
-        box: Where it is.
-        confidence: nan if the tracker has none.
-        state: ``normal``, ``uncertain`` or ``not_found``.
+        box: Where the tracker says that the target is.
+        confidence: How sure the tracker is; nan if it does not say.
+        state: One of ``normal``, ``uncertain`` or ``not_found``.
     """
 
     box: Box
@@ -37,7 +37,7 @@ class Competitor(Protocol):
 
 
 class OwnTracker:
-    """A `Tracker`."""
+    """A `Tracker` as the evaluation uses it."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -84,8 +84,8 @@ def opencv_tracker(name: str, models: list[Path]) -> OpenCVTracker:
     """An OpenCV tracker by name.
 
     Args:
-        name: One of `OPENCV_TRACKERS`.
-        models: ONNX files: backbone and head for nano, one file for vit.
+        name: The tracker's name, one of `OPENCV_TRACKERS`.
+        models: Its ONNX files: backbone and head for nano, one file for vit.
 
     Raises:
         ValueError: if this OpenCV lacks it, or its model files are missing.

@@ -23,7 +23,7 @@ class LabelledSequence:
     """One sequence.
 
     Attributes:
-        name: Of its folder.
+        name: The name of its folder.
         frames: Its images.
         truth: One box a frame, None where there is no target.
     """

@@ -48,9 +48,9 @@ def center_errors(boxes: Sequence[Box], truth: Sequence[Box | None], normalized:
     """Distance of the centres in every frame whose truth has a target.
 
     Args:
-        boxes: Of the tracker.
-        truth: None where there is no target.
-        normalized: In units of the true width and height (LaSOT), not in pixels.
+        boxes: The tracker's box of every frame.
+        truth: The true box of every frame, None where there is no target.
+        normalized: Whether distances are in units of the true width and height (LaSOT) instead of pixels.
     """
     errors = []
     for box, true in zip(boxes, truth, strict=True):
@@ -74,7 +74,7 @@ def roc_curve(
 
     Args:
         present: Confidences of frames with the target.
-        absent: Of frames without.
+        absent: Confidences of frames without it.
 
     Returns:
         Thresholds, falling; and at each the share of absent frames and of present frames at or above it.

@@ -42,11 +42,11 @@ class SequenceRun:
     """What a tracker said of every frame of a sequence.
 
     Attributes:
-        tracker: Its name.
-        sequence: Likewise.
-        answers: The first one is the box it was given.
-        truth: None where there is no target.
-        milliseconds: Of every frame but the first.
+        tracker: The tracker's name.
+        sequence: The sequence's name.
+        answers: The tracker's answer to every frame; the first is the box that it was given.
+        truth: The true box of every frame, None where there is no target.
+        milliseconds: The time of every frame but the first.
     """
 
     tracker: str
@@ -60,7 +60,7 @@ class SequenceRun:
         return [answer.box for answer in self.answers]
 
     def confidences(self, present: bool) -> list[float]:
-        """Of the frames with, or without, the target; the first one left out."""
+        """The confidences in frames with, or without, the target; the first frame is left out."""
         pairs = zip(self.answers[1:], self.truth[1:], strict=True)
         values = [answer.confidence for answer, true in pairs if (true is not None) == present]
         return [value for value in values if not math.isnan(value)]
@@ -151,7 +151,7 @@ def mean_figures(runs: Sequence[SequenceRun]) -> dict[str, float]:
 
 
 def _long_term_figures(runs: Sequence[SequenceRun]) -> dict[str, float]:
-    """Of the sequences in which the target is absent for a while."""
+    """The long-term figures over the sequences in which the target is absent for a while; nan without one."""
     tracks = [run.long_term() for run in runs if run.has_absences]
     if not tracks:
         return dict.fromkeys(("long_term_precision", "long_term_recall", "long_term_f"), float("nan"))

@@ -40,9 +40,9 @@ class RenderedScene:
     """Frames and ground truth of the scene; every frame can be rendered by itself, and always comes out the same.
 
     Args:
-        width: Of the image.
-        height: Of the image.
-        seed: Of all textures and of the noise.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+        seed: The seed of all textures and of the noise.
     """
 
     rate = 25.0

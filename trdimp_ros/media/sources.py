@@ -46,7 +46,7 @@ class ImageFolder:
     """The images of a folder in the order of the numbers in their names.
 
     Args:
-        folder: It, or its subfolder ``img`` (the OTB layout), holds the images.
+        folder: The folder that holds the images, itself or in its subfolder ``img`` (the OTB layout).
 
     Raises:
         ValueError: if it holds none.
@@ -76,7 +76,7 @@ class VideoFile:
     """The frames of a video file.
 
     Args:
-        path: Any format that OpenCV reads.
+        path: A video file of any format that OpenCV reads.
 
     Raises:
         ValueError: if it cannot be read.
