@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "given as nano:BACKBONE.onnx:HEAD.onnx and vit:MODEL.onnx (default: the tracker of --preset and --weights)",
     )
     parser.add_argument("--jobs", type=int, default=1, help="sequences at a time; speeds need 1 (%(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder that gets a CSV file per sequence and the plots")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder that gets a CSV file per sequence and the plots"
+    )
     add_tracker_arguments(parser)
 
 
