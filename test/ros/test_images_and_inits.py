@@ -12,9 +12,10 @@ from vision_msgs.msg import Detection2D
 from visualization_msgs.msg import Marker
 
 from trdimp_ros.msg import TrackState
-from trdimp_ros.ros.messages import nanoseconds
+from trdimp_ros.ros.messages import box_message, nanoseconds
 from trdimp_ros.testing.ros_harness import System
 from trdimp_ros.testing.tiny import small_scene
+from trdimp_ros.tracking import Box
 
 FRAMES, BOXES = small_scene()
 
@@ -147,7 +148,7 @@ def test_an_id_without_end_is_refused(system: System):
     tracker = system.start_tracker()
     client = system.client
     client.track(FRAMES[0])
-    client.inits.publish(Detection2D(id="x" * 200_000))
+    client.inits.publish(Detection2D(id="x" * 200_000, bbox=box_message(Box(*BOXES[0]))))
     client.spin_until(lambda: "init refused" in tracker.output)
     assert len(tracker.output) < 20_000
     assert client.track(FRAMES[1]).state == TrackState.IDLE

@@ -128,7 +128,9 @@ class TestTargets:
         (target,) = session.track(FRAMES[1]).targets
         assert (target.id, target.track.box) == ("b", BALL)
 
-    @pytest.mark.parametrize("box", [Box(0, 0, 0, 0), Box(float("nan"), 0, 5, 5), Box(1e6, 0, 5, 5)])
+    @pytest.mark.parametrize(
+        "box", [Box(0, 0, 0, 0), Box(float("nan"), 0, 5, 5), Box(1e6, 0, 5, 5), Box(50, 50, 1e-30, 1e-30)]
+    )
     def test_a_bad_box_leaves_the_old_target(self, clock, box):
         session = make_session(clock)
         session.request(InitRequest(CUP, id="cup"))
@@ -383,6 +385,18 @@ class TestFailures:
         with pytest.raises(RuntimeError, match="out of memory"):
             session.track(FRAMES[1])
         assert [target.id for target in session.track(FRAMES[2]).targets] == ["cup"]
+
+    def test_a_failed_restart_keeps_the_old_target(self, clock, tracker):
+        session = make_session(clock, tracker=tracker)
+        session.request(InitRequest(CUP, id="cup"))
+        session.track(FRAMES[0])
+        tracker.failing = "add"
+        session.request(InitRequest(BALL, id="cup"))
+        with pytest.raises(RuntimeError, match="out of memory"):
+            session.track(FRAMES[1])
+        (target,) = session.track(FRAMES[2]).targets
+        assert target.id == "cup"
+        assert abs(target.track.box.x - CUP.x) < 20, "not at the ball"
 
     @pytest.mark.parametrize("moment", ["locate", "learn"])
     def test_a_failure_leaves_no_half_known_target_and_a_session_that_goes_on(self, clock, tracker, moment):
