@@ -174,7 +174,7 @@ def test_a_reset_during_an_initialisation_is_in_force_at_once(parts):
     parts.worker.initialize(InitRequest(BOX, id="cup"))
     assert begun.wait(20)
     parts.worker.initialize(InitRequest(BOX, id="ball"))
-    parts.worker.reset()
+    parts.session.reset()
     go_on.set()
     parts.show(1)
     wait_for(lambda: parts.published)
@@ -192,8 +192,8 @@ def test_while_paused_nothing_is_looked_at_and_targets_can_be_dropped(parts):
     time.sleep(0.05)
     before = len(parts.published)
     parts.show(1)
-    assert parts.worker.drop("cup")
-    assert not parts.worker.drop("nobody")
+    assert parts.session.drop("cup")
+    assert not parts.session.drop("nobody")
     time.sleep(0.3)
     assert len(parts.published) == before
     assert parts.status().message == "paused"

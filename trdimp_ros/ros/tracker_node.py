@@ -198,14 +198,14 @@ class TrackerNode(ParameterNode[TrackerNodeParameters], LifecycleNode):
         response.success = self._worker is not None
         response.message = NOT_CONFIGURED
         if self._worker is not None:
-            self._worker.reset()
+            self._worker.session.reset()
             response.message = "all targets forgotten"
         return response
 
     def _on_drop(self, request: DropTarget.Request, response: DropTarget.Response) -> DropTarget.Response:
         response.success, response.message = False, NOT_CONFIGURED
         if self._worker is not None:
-            response.success = self._worker.drop(request.id)
+            response.success = self._worker.session.drop(request.id)
             known = ", ".join(target.id for target in self._worker.session.targets)
             forgotten, unknown = f"target {request.id[:40]!r} forgotten", f"there is no target {request.id[:40]!r}"
             response.message = f"{forgotten if response.success else unknown}; there are: {known or 'none'}"

@@ -25,6 +25,8 @@ WAKE_UP_SECONDS = 0.1
 class TrackingWorker:
     """Drives a session in a thread of its own.
 
+    What needs no thread, such as forgetting a target, is asked of the session itself.
+
     Args:
         session: The session.
         statistics: What the thread writes its counts and times to.
@@ -32,7 +34,7 @@ class TrackingWorker:
         warn: Writes a warning to the log.
 
     Attributes:
-        enabled: Whether images are looked at; while they are not, the targets are kept.
+        session: The session that it drives.
     """
 
     def __init__(
@@ -78,17 +80,6 @@ class TrackingWorker:
     def initialize(self, request: InitRequest) -> None:
         """Start or restart a target; the newest request for an id counts."""
         self.session.request(request)
-        self._work.set()
-
-    def drop(self, target_id: str) -> bool:
-        """Forget one target at once; returns whether there was one, or a request for it."""
-        known = self.session.drop(target_id)
-        self._work.set()
-        return known
-
-    def reset(self) -> None:
-        """Forget all targets and requests at once."""
-        self.session.reset()
         self._work.set()
 
     def health(self, silence: float | None) -> Health:
