@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from trdimp_ros.checkpoints import WeightsInfo, default_network, load_network
@@ -22,7 +23,8 @@ def build_tracker(parameters: TrackerNodeParameters) -> tuple[LongTermTracker, W
     device = choose_device(model.device)
     use_threads(model.threads)
     if model.weights:
-        network, weights = load_network(Path(model.weights).expanduser())
+        # Unlike Path.expanduser this leaves the home of an unknown user as it is, and the file is then missed by name.
+        network, weights = load_network(Path(os.path.expanduser(model.weights)))
     else:
         network, weights = default_network(parameters.preset)
     tracker = LongTermTracker(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from pathlib import Path
 
@@ -42,8 +43,10 @@ class Clip:
         if self._scene is not None:
             self.frames = self._scene
         else:
-            self.frames = open_source(Path(source).expanduser())
-            truth = Path(source).expanduser() / "groundtruth_rect.txt"
+            # Unlike Path.expanduser this leaves the home of an unknown user as it is.
+            path = Path(os.path.expanduser(source))
+            self.frames = open_source(path)
+            truth = path / "groundtruth_rect.txt"
             if truth.is_file():
                 self._truth = read_boxes(truth)
 
