@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +66,40 @@ def test_a_broken_parameter_file_is_one_line_and_exit_code_2(system: System, tmp
 )
 def test_follow_refuses_in_the_same_words(system: System, arguments, message):
     assert message in last_words(system, "follow", arguments)
+
+
+SWALLOWING_NODE = """
+import time
+from rclpy.node import Node
+from trdimp_ros.ros.running import run_node
+
+class Swallowing(Node):
+    def __init__(self):
+        super().__init__("swallowing")
+        self.create_timer(0.01, self.work)
+
+    def work(self):
+        print("busy", flush=True)
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+
+raise SystemExit(run_node(Swallowing, stopping=lambda node: print("stopped", flush=True)))
+"""
+
+
+def test_a_signal_ends_a_node_whose_callback_swallows_the_interrupt(system: System):
+    environment = os.environ | {"ROS_DOMAIN_ID": str(system.domain)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SWALLOWING_NODE], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "busy\n"
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+        assert output == "stopped\n"
+        assert process.returncode == 0
+    finally:
+        process.kill()

@@ -26,11 +26,23 @@ WAKE_UP_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def _stop_once(number: int, frame: FrameType | None) -> None:
-    """Signal handler: the first signal ends the node, later ones must not cut off what it does at the end."""
-    for stop in STOP_SIGNALS:
-        signal.signal(stop, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _FirstSignal:
+    """Signal handler: the first signal ends the node, later ones must not cut off what it does at the end.
+
+    Attributes:
+        received: Whether there was one: a callback or a destructor may swallow the exception that it raises.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        for number in STOP_SIGNALS:
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
+        for stop in STOP_SIGNALS:
+            signal.signal(stop, signal.SIG_IGN)
+        raise KeyboardInterrupt
 
 
 def _ignore(node: Node) -> None:
@@ -90,15 +102,14 @@ def run_node(
     except (RuntimeError, ValueError) as error:  # rcl's errors about arguments and files are RuntimeErrors
         print(f"cannot start: {_argument_error(error)}", file=sys.stderr)
         return 2
-    for number in STOP_SIGNALS:
-        signal.signal(number, _stop_once)
+    stop = _FirstSignal()
     node: NodeType | None = None
     try:
         node = make()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         started(node)
-        while rclpy.ok():
+        while rclpy.ok() and not stop.received:
             executor.spin_once(timeout_sec=WAKE_UP_SECONDS)
     except (KeyboardInterrupt, ExternalShutdownException, SystemExit) as reason:
         code = reason.code if isinstance(reason, SystemExit) else 0
