@@ -11,7 +11,7 @@ from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.direct_box_head import UNIT, cell_centers
 from trdimp_ros.testing.tiny import TINY_NETWORK, small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, Tracker
-from trdimp_ros.tracking.box_stage import mean_box_near
+from trdimp_ros.tracking.box_stage import FOLLOW, follow_size, mean_box_near
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,7 @@ def direct_network() -> TrDiMPNet:
     output = network.direct_box_head.output
     torch.nn.init.zeros_(output.weight)
     torch.nn.init.zeros_(output.bias)
+    torch.nn.init.constant_(output.bias[4:], 20.0)  # of quality 1
     return network
 
 
@@ -35,8 +36,8 @@ def test_the_direct_box_lies_round_the_peak(direct_network):
     by_scale.initialize(frames[0], boxes[0])
     peak = by_scale.track(frames[1]).box
     scale = (boxes[0][2] * boxes[0][3]) ** 0.5 * tracker.config.search_area_scale / tracker.config.image_sample_size
-    assert result.box.w == pytest.approx(2 * UNIT * scale, rel=0.02)
-    assert result.box.h == pytest.approx(2 * UNIT * scale, rel=0.02)
+    for side, before in ((result.box.w, boxes[0][2]), (result.box.h, boxes[0][3])):
+        assert side == pytest.approx(before ** (1 - FOLLOW) * (2 * UNIT * scale) ** FOLLOW, rel=0.02)
     center = result.box.x + result.box.w / 2, result.box.y + result.box.h / 2
     assert center == pytest.approx((peak.x + peak.w / 2, peak.y + peak.h / 2), abs=1.5 * scale)
 
@@ -47,8 +48,17 @@ def test_the_mean_box_trusts_quality_and_nearness():
     raw[0, 4, 6, 5] = 5.0
     raw[0, :4, 6, 5] = torch.tensor([8.0, 12.0, 16.0, 20.0]).div(UNIT).log()
     x, y = cell_centers((12, 12), raw.device)[:, 6, 5].tolist()
-    box = mean_box_near(raw, torch.tensor([[x - 20, y - 20, 30.0, 30.0]]))
+    box, quality = mean_box_near(raw, torch.tensor([[x - 20, y - 20, 30.0, 30.0]]))
+    assert quality.item() == pytest.approx(1.0, abs=0.01)
     assert box[0].tolist() == pytest.approx([x - 8, y - 12, 24, 32], abs=0.05)
+
+
+def test_a_size_is_followed_as_far_as_it_is_believed():
+    last, box = torch.tensor([[0.0, 0.0, 20.0, 40.0]]), torch.tensor([[10.0, 10.0, 40.0, 10.0]])
+    for quality in (0.0, 0.5, 1.0):
+        x, y, w, h = follow_size(last, box, torch.tensor([quality]))[0].tolist()
+        assert (w, h) == pytest.approx((20 * 2 ** (FOLLOW * quality), 40 * 0.25 ** (FOLLOW * quality)))
+        assert (x + w / 2, y + h / 2) == pytest.approx((30.0, 15.0))
 
 
 @pytest.mark.parametrize("method", ["direct", "direct_iou"])

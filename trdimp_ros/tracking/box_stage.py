@@ -32,6 +32,10 @@ LEAST_REACH = 6.0
 TRUST = 4.0
 """Power of the predicted quality in the weight of a box."""
 
+FOLLOW = 0.7
+"""The size follows the predicted one by this share of the way, in logs, times the predicted quality: what half hides a
+target must not shrink it at once. From validation clips, see docs/model_card.md."""
+
 
 Features = tuple[torch.Tensor, ...]
 """What a box stage computes of the search areas of T targets before it is told where they are."""
@@ -169,25 +173,36 @@ class DirectBoxes:
         first = question.first
         gains, parts = (buffer[first : first + len(question.start)] for buffer in self._buffers)
         raw = self._head(BoxReference(gains, parts), features[0])
-        box = mean_box_near(raw, question.start)
+        box = follow_size(question.start, *mean_box_near(raw, question.start))
         # The loop counts positions from the middle of the first pixel, the head from its corner.
         box = torch.cat([box[:, :2] - 0.5, box[:, 2:]], dim=1)
         return Selection(box, sensible_shape(box, question.parameters.max_aspect_ratio))
 
 
-def mean_box_near(raw: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-    """The mean (T, 4) of the boxes that are predicted near the middle of start boxes, weighted by quality.
+def mean_box_near(raw: torch.Tensor, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean of the boxes that are predicted near the middle of start boxes, weighted by quality.
 
     Args:
         raw: The head's output (T, 5, H, W).
         start: Boxes (T, 4) x, y, w, h in pixels of the search area.
+
+    Returns:
+        Boxes (T, 4), and the mean of their predicted qualities (T,), 0..1.
     """
     size = start[:, 2:, None, None]
     offset = cell_centers((raw.shape[2], raw.shape[3]), raw.device) - (start[:, :2, None, None] + size / 2)
     reach = (REACH * size).clamp_min(LEAST_REACH)
     near = -0.5 * (offset / reach).square().sum(dim=1)  # (T, H, W)
     weight = (near + TRUST * torch.nn.functional.logsigmoid(raw[:, 4])).flatten(1).softmax(dim=1)
-    return (decode_boxes(raw).flatten(2) * weight[:, None]).sum(dim=2)
+    quality = (raw[:, 4].sigmoid().flatten(1) * weight).sum(dim=1)
+    return (decode_boxes(raw).flatten(2) * weight[:, None]).sum(dim=2), quality
+
+
+def follow_size(last: torch.Tensor, box: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
+    """Boxes (T, 4) with their middles, and sizes between the last and their own, see `FOLLOW`; quality is (T,)."""
+    middle, wanted, before = box[:, :2] + box[:, 2:] / 2, box[:, 2:], last[:, 2:]
+    size = before * (wanted / before) ** (FOLLOW * quality[:, None])
+    return torch.cat([middle - size / 2, size], dim=1)
 
 
 class DirectThenRefined(DirectBoxes):
