@@ -181,6 +181,25 @@ def test_a_run_can_start_from_another_with_other_rates(toy_bank, tmp_path):
         Trainer(TINY_NETWORK, replace(short, steps=2), toy_bank).start_from(path)
 
 
+def test_a_run_can_start_from_the_weights_of_a_network(toy_bank, published_weights):
+    trained = Trainer(LITE_NETWORK, replace(TOY, steps=2), toy_bank)
+    list(trained.run())
+    with torch.no_grad():  # weights of another backbone than the published one
+        for parameter in trained.average.backbone.parameters():
+            parameter.mul_(1.1)
+    trainer = Trainer(LITE_NETWORK, replace(TOY, steps=2, learning_rate=1e-12), toy_bank)
+    trainer.start_from_network(trained.average)
+    assert trainer.step == 0
+    before = {name: value.clone() for name, value in trained.average.backbone.state_dict().items()}
+    first = next(trainer.run())
+    for name, value in trainer.average.backbone.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    plain = Trainer(LITE_NETWORK, replace(TOY, steps=2), toy_bank)
+    assert first.losses["total"] != next(plain.run()).losses["total"]
+    with pytest.raises(ValueError, match="of another network"):
+        Trainer(TINY_NETWORK, TOY, toy_bank).start_from_network(trained.average)
+
+
 def test_a_pretrained_backbone_stays_as_it_is(toy_bank, published_weights):
     trainer = Trainer(LITE_NETWORK, replace(TOY, steps=2), toy_bank)
     before = {name: value.clone() for name, value in trainer.average.backbone.state_dict().items()}

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET
-from trdimp_ros.checkpoints.weights import save_network
+from trdimp_ros.checkpoints.weights import load_network, save_network
 from trdimp_ros.cli.options import add_changes_argument
 from trdimp_ros.media.drawing import write_image
 from trdimp_ros.models.compact import COMPACT_NETWORK
@@ -23,11 +22,11 @@ from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.image_bank import load_image_bank
 from trdimp_ros.training.image_files import pack
 from trdimp_ros.training.pictures import sample_grid
+from trdimp_ros.training.precision import PRECISIONS, fastest_precision
 from trdimp_ros.training.real_clips import real_clips
 from trdimp_ros.training.trainer import Step, Trainer, rank, start_processes
 from trdimp_ros.training.validation import validate, validation_clips
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CHECKPOINT = "checkpoint.pt"
 NETWORK = "network.safetensors"
 SAVE_SECONDS = 120
@@ -42,13 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start-from",
         type=Path,
-        metavar="CHECKPOINT",
-        help="begin this run with the weights and the step of another one, whose configuration may differ",
+        metavar="FILE",
+        help="begin this run with the weights and the step of the checkpoint.pt of another one, whose configuration "
+        "may differ, or with the weights of a .safetensors file at step 0",
     )
     add_changes_argument(
         parser, "change one field of TrainingConfig, or of its composition: composition.side=192; may be repeated"
     )
-    parser.add_argument("--precision", choices=list(PRECISIONS), default="bfloat16", help="(%(default)s)")
+    parser.add_argument(
+        "--precision", choices=["auto", *PRECISIONS], default="auto", help="auto: what is faster here (%(default)s)"
+    )
     parser.add_argument("--minutes", type=float, help="save and stop after this time; the same command goes on")
     parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS", help="0: never (%(default)s)")
     parser.add_argument("--validation-clips", type=int, default=10, help="(%(default)s)")
@@ -62,14 +64,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     config = changed_by_text(TrainingConfig(), options.changes)
     device = start_processes()
     bank = load_image_bank(options.data, "train").to(device)
-    trainer = Trainer(COMPACT_NETWORK, config, bank, PRECISIONS[options.precision])
+    precision = fastest_precision(device) if options.precision == "auto" else PRECISIONS[options.precision]
+    trainer = Trainer(COMPACT_NETWORK, config, bank, precision)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / CHECKPOINT
     if checkpoint.is_file():
         trainer.resume(checkpoint)
         print(f"going on from step {trainer.step} of {checkpoint}")
     elif options.start_from:
-        trainer.start_from(options.start_from)
+        _start_from(trainer, options.start_from)
         print(f"starting from step {trainer.step} of {options.start_from}")
     recorder = _Recorder(options, trainer) if rank() == 0 else None
 
@@ -90,6 +93,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "validation": recorder.validations[-1] if recorder and recorder.validations else None,
         "network": str(options.out / NETWORK),
     }
+
+
+def _start_from(trainer: Trainer, path: Path) -> None:
+    """Begin with another run's state, or with the weights of a network."""
+    if path.suffix == ".safetensors":
+        network, _ = load_network(path)
+        trainer.start_from_network(network)
+    else:
+        trainer.start_from(path)
 
 
 class _Recorder:

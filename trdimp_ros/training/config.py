@@ -38,7 +38,10 @@ class CompositionConfig:
         0.0,
         1.0,
     )
-    occluded_share: float = parameter(0.3, "Share of test frames with something before the target.", 0.0, 1.0)
+    occluded_share: float = parameter(0.4, "Share of test frames with something before the target.", 0.0, 1.0)
+    post_share: float = parameter(
+        0.4, "Share of occluders that are long and straight, like posts and walls; the others are objects.", 0.0, 1.0
+    )
     distractors: int = parameter(2, "Most other objects in a picture.", 0, 16)
     distractor_share: float = parameter(0.5, "Probability that each of the other objects is there.", 0.0, 1.0)
     same_object_share: float = parameter(

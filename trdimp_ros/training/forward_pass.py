@@ -153,6 +153,11 @@ class TrainingPass(nn.Module):
         # In a list it is no part of this module: it has no weights of its own.
         self._frozen = [_prepared_backbone(network, precision)] if frozen_backbone else []
 
+    def renew_frozen_backbone(self) -> None:
+        """Make the copy that does the frozen backbone's work anew, after the network's weights were replaced."""
+        if self._frozen:
+            self._frozen = [_prepared_backbone(self.network, self._precision)]
+
     def forward(
         self, images: torch.Tensor, boxes: torch.Tensor, masks: torch.Tensor, proposals: torch.Tensor, roles: Roles
     ) -> TrainingOutput:

@@ -23,6 +23,7 @@ from trdimp_ros.training.degradation import (
     uniform,
 )
 from trdimp_ros.training.image_bank import ImageBank
+from trdimp_ros.training.occluders import add_occluder
 from trdimp_ros.training.real_frames import draw_real_views
 
 VISIBLE = 0.2
@@ -94,7 +95,7 @@ def _real_targets(
     offset, size = _jitter(config, frames, batch, is_test, generator)
     views = draw_real_views(bank, config, config.side / 2 + offset, size, absent, generator)
     coverage = _filled(views.boxes, config.side)
-    pictures, left = _add_occluder(views.pictures, coverage, bank, config, frames, views.boxes, is_test, generator)
+    pictures, left = add_occluder(views.pictures, coverage, views.boxes, is_test, config, bank, generator)
     visible = left.sum(dim=(1, 2)) / coverage.sum(dim=(1, 2)).clamp_min(1.0)
     return pictures, views.boxes, (visible > VISIBLE) & ~views.absent.flatten()
 
@@ -132,7 +133,7 @@ def _pasted_targets(
     layer = layer.index_copy(0, shown, render(target.textures[shown], pose.select(shown), size, "zeros"))
     pictures = paint(pictures, layer)
     boxes = covered_box(target.textures[:, 3], pose)
-    pictures, seen = _add_occluder(pictures, layer[:, 3], bank, config, frames, boxes, is_test, generator)
+    pictures, seen = add_occluder(pictures, layer[:, 3], boxes, is_test, config, bank, generator)
     area = 4 * torch.linalg.det(pose.matrix).abs() * target.textures[:, 3].mean(dim=(1, 2))
     visible = seen.sum(dim=(1, 2)) / area.clamp_min(1.0)
     return pictures, boxes, (visible > VISIBLE) & ~absent.flatten()
@@ -214,32 +215,6 @@ def _add_distractor(
         return pictures
     layer = render(other.textures[rows], pose.select(rows), (config.side, config.side), "zeros")
     return pictures.index_copy(0, rows, paint(pictures[rows], layer))
-
-
-def _add_occluder(
-    pictures: torch.Tensor,
-    coverage: torch.Tensor,
-    bank: ImageBank,
-    config: CompositionConfig,
-    frames: int,
-    boxes: torch.Tensor,
-    is_test: torch.Tensor,
-    generator: torch.Generator,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hide a part of the target, or all of it, in some test frames; returns what of its coverage (N, H, W) is left."""
-    batch = len(boxes) // frames
-    used = (uniform(generator, 0, 1, frames, batch) < config.occluded_share) & is_test[:, None]
-    rows = torch.nonzero(used.flatten())[:, 0]
-    occluder = Cutouts.draw(bank, config, frames, batch, generator)
-    if not len(rows):
-        return pictures, coverage
-    size = boxes[:, 2:].clamp_min(4.0)
-    offset = uniform(generator, -0.8, 0.8, len(boxes), 2) * size
-    extent = size * uniform(generator, 0.6, 1.8, len(boxes), 2)
-    pose = occluder.pose(boxes[:, :2] + size / 2 + offset, extent).select(rows)
-    layer = render(occluder.textures[rows], pose, (config.side, config.side), "zeros")
-    left = coverage[rows] * (1 - layer[:, 3])
-    return pictures.index_copy(0, rows, paint(pictures[rows], layer)), coverage.index_copy(0, rows, left)
 
 
 def _degrade(

@@ -234,6 +234,22 @@ class Trainer:
             raise ValueError(f"{path}: is at step {state['step']}, and this run ends after step {self._config.steps}")
         self._load(state)
 
+    def start_from_network(self, network: TrDiMPNet) -> None:
+        """Begin at step 0 with the weights of a network, such as the bundled one.
+
+        Raises:
+            ValueError: if it is of another architecture.
+        """
+        if network.config != self._network.config:
+            raise ValueError(
+                f"the weights to start from are of another network, {network.config.to_json()}; "
+                f"this run trains {self._network.config.to_json()}"
+            )
+        state = network.state_dict()
+        self._network.load_state_dict(state)
+        self.average.load_state_dict(state)
+        self._pass.renew_frozen_backbone()
+
     def _read(self, path: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._bank.device, weights_only=True)
