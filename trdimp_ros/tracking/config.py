@@ -161,6 +161,13 @@ class TrackerConfig:
         0.0,
         2.0,
     )
+    occlusion_share: float = parameter(
+        0.0,
+        "A target whose confidence is below this share of its usual one is taken to be partly hidden, and keeps the "
+        "size of its last clear view; raising it follows sizes less. 0 is off.",
+        0.0,
+        1.0,
+    )
     distractor_threshold: float = parameter(
         0.8, "A second peak above this share of the first makes the frame doubtful; raising it doubts less.", 0.0, 100.0
     )

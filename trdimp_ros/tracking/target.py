@@ -13,6 +13,7 @@ from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.frame_decision import FrameDecision
 from trdimp_ros.tracking.geometry import Box, Coordinates, Pair, box_at, sample_box, sample_location
 from trdimp_ros.tracking.localization import State
+from trdimp_ros.tracking.occlusion import hold_size, size_trust, usual_confidence
 from trdimp_ros.tracking.randomness import RandomSource
 
 
@@ -55,6 +56,7 @@ class TargetState:
         clear_size: Size when the target was last seen clearly, see `TrackerConfig.clear_view_threshold`.
         clear_scale: Scale of that frame.
         frame_number: 1 for the first frame.
+        usual_confidence: The confidence with which it is seen, a running average; 0 before the first image.
     """
 
     position: Pair
@@ -64,6 +66,7 @@ class TargetState:
     clear_size: Pair
     clear_scale: np.float32
     frame_number: int = 1
+    usual_confidence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,11 @@ class TrackedTarget:
         state = self.state
         if not decision.finite:  # half precision that overflowed, or weights that are no numbers
             decision = decision.lost(state.position, state.size, state.scale)
+        trust = size_trust(decision.confidence, state.usual_confidence, config.occlusion_share)
+        decision = hold_size(decision, trust, state.clear_size, state.base_size)
         state.frame_number += 1
         state.position, state.size, state.scale = decision.position, decision.size, decision.scale
-        self._remember_clear_view(decision, config.clear_view_threshold)
+        self._remember_clear_view(decision, trust, config)
         if decision.state != State.NOT_FOUND:
             self._jitter = None
         area = coordinates[decision.scale_index]
@@ -160,14 +165,17 @@ class TrackedTarget:
         due, self.postponed_iterations = max(iterations, self.postponed_iterations), 0
         return due
 
-    def _remember_clear_view(self, decision: FrameDecision, threshold: float) -> None:
+    def _remember_clear_view(self, decision: FrameDecision, trust: float, config: TrackerConfig) -> None:
         """Keep the size of a target that is seen clearly; give it back to one that is lost."""
         state = self.state
         if decision.state == State.NOT_FOUND:
-            if threshold:
+            if config.clear_view_threshold:
                 state.size, state.scale = state.clear_size, state.clear_scale
-        elif decision.confidence > threshold:
+            return
+        if decision.confidence > config.clear_view_threshold and trust >= 1:
             state.clear_size, state.clear_scale = state.size, state.scale
+        if decision.state != State.UNCERTAIN:
+            state.usual_confidence = usual_confidence(state.usual_confidence, decision.confidence)
 
 
 def learned_box(located: LocatedFrame, sample_size: int) -> Pair:

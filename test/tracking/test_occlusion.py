@@ -1,0 +1,65 @@
+"""The size of partly hidden targets: laws of the trust in a size, and what a tracker makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trdimp_ros.tracking.frame_decision import FrameDecision
+from trdimp_ros.tracking.localization import State
+from trdimp_ros.tracking.occlusion import RAMP, hold_size, size_trust, usual_confidence
+
+CLEAR, BASE = np.array([20.0, 40.0], np.float32), np.array([10.0, 20.0], np.float32)
+POSITION = np.zeros(2, np.float32)
+
+
+def decision(height: float, width: float, state: State = State.NORMAL) -> FrameDecision:
+    size = np.array([height, width], np.float32)
+    scale = np.float32(np.sqrt(np.prod(size) / np.prod(BASE)))
+    return FrameDecision(0, state, 0, 0.5, POSITION, size, scale, POSITION)
+
+
+shares = st.floats(0.05, 1.0)
+confidences = st.floats(0.0, 2.0)
+
+
+@given(confidences, confidences, st.floats(0.1, 2.0), shares)
+def test_a_surer_target_is_believed_no_less(one, other, usual, share):
+    low, high = sorted((one, other))
+    assert 0 <= size_trust(low, usual, share) <= size_trust(high, usual, share) <= 1
+
+
+@given(confidences, st.floats(0.1, 2.0))
+def test_off_believes_everything(confidence, usual):
+    assert size_trust(confidence, usual, 0.0) == 1
+    assert size_trust(confidence, 0.0, 0.5) == 1
+
+
+def test_the_ramp_begins_at_the_share():
+    assert size_trust(0.6 * 0.8, 0.8, 0.6) == pytest.approx(0, abs=1e-9)
+    assert size_trust((0.6 + RAMP / 2) * 0.8, 0.8, 0.6) == pytest.approx(0.5)
+    assert size_trust((0.6 + RAMP) * 0.8, 0.8, 0.6) == pytest.approx(1)
+
+
+@given(st.floats(1, 500), st.floats(1, 500), st.floats(0, 1))
+def test_a_held_size_lies_between_the_two(height, width, trust):
+    held = hold_size(decision(height, width), trust, CLEAR, BASE)
+    low, high = np.minimum(CLEAR, (height, width)), np.maximum(CLEAR, (height, width))
+    assert (held.size >= low * (1 - 1e-4)).all()
+    assert (held.size <= high * (1 + 1e-4)).all()
+    assert float(held.scale) == pytest.approx(float(np.sqrt(np.prod(held.size) / np.prod(BASE))), rel=1e-5)
+
+
+def test_the_ends_are_the_clear_size_and_the_one_found():
+    found = decision(5, 10)
+    assert hold_size(found, 1.0, CLEAR, BASE) is found
+    assert hold_size(found, 0.0, CLEAR, BASE).size.tolist() == CLEAR.tolist()
+    lost = found._replace(state=State.NOT_FOUND)
+    assert hold_size(lost, 0.0, CLEAR, BASE) is lost
+
+
+def test_the_usual_confidence_follows_slowly():
+    assert usual_confidence(0.0, 0.8) == 0.8
+    assert 0.78 < usual_confidence(0.8, 0.4) < 0.8
