@@ -14,7 +14,7 @@ from trdimp_ros.tracking.geometry import Pair
 from trdimp_ros.tracking.localization import State
 
 RAMP = 0.2
-"""From `TrackerConfig.occlusion_share` on to this much more of the usual confidence, a size is believed more and more."""
+"""From `TrackerConfig.occlusion_share` on to so much more of the usual confidence, a size is believed more and more."""
 
 AVERAGE = 0.02
 """Share of the newest image in the usual confidence."""
