@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trdimp_ros.tracking import preset
 from trdimp_ros.tracking.frame_decision import FrameDecision
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.occlusion import RAMP, hold_size, size_trust, usual_confidence
+from trdimp_ros.tracking.randomness import RandomSource
+from trdimp_ros.tracking.target import TargetState, TrackedTarget
 
 CLEAR, BASE = np.array([20.0, 40.0], np.float32), np.array([10.0, 20.0], np.float32)
 POSITION = np.zeros(2, np.float32)
@@ -63,3 +69,36 @@ def test_the_ends_are_the_clear_size_and_the_one_found():
 def test_the_usual_confidence_follows_slowly():
     assert usual_confidence(0.0, 0.8) == 0.8
     assert 0.78 < usual_confidence(0.8, 0.4) < 0.8
+
+
+def track_decisions(share: float, found: list[tuple[float, float]]) -> list[float]:
+    """The heights of a target's boxes after frames of these confidences and found heights; twice as wide as high."""
+    config = replace(preset("compact"), occlusion_share=share, clear_view_threshold=0.3)
+    size, scale = np.array([40.0, 80.0], np.float32), np.float32(4.0)
+    state = TargetState(POSITION, size, scale, BASE, clear_size=size, clear_scale=scale)
+    target = TrackedTarget("a", state, RandomSource(0))
+    heights = []
+    for confidence, height in found:
+        seen = decision(height, 2 * height)._replace(confidence=confidence)
+        result = target.apply(seen, [(0, 0, 100, 100)], torch.zeros(1), config)
+        assert state.scale == pytest.approx(float(np.sqrt(np.prod(state.size) / np.prod(BASE))), rel=1e-5)
+        heights.append(result.box.h)
+    return heights
+
+
+def test_a_target_that_goes_behind_something_keeps_its_size():
+    hiding = [(0.8, 40.0)] * 3 + [(0.3, 20.0), (0.2, 8.0), (0.25, 10.0)]
+    assert track_decisions(0.6, hiding) == pytest.approx([40.0] * 6)
+    assert track_decisions(0.0, hiding) == pytest.approx([height for _, height in hiding])
+
+
+def test_a_target_that_comes_nearer_grows():
+    nearing = [(0.8, 40.0 * 1.05**index) for index in range(20)]
+    assert track_decisions(0.6, nearing) == pytest.approx([height for _, height in nearing])
+
+
+def test_a_target_that_has_changed_for_good_is_believed_again():
+    """What is usual follows what is seen."""
+    heights = track_decisions(0.6, [(1.0, 40.0)] + [(0.55, 30.0)] * 200)
+    assert heights[1] == pytest.approx(40.0)
+    assert heights[-1] == pytest.approx(30.0)
