@@ -144,12 +144,21 @@ def test_text_that_is_no_value_is_refused(change, text):
         ("box", None, "box must be 4 numbers, got None"),
         ("points", [1.0, 0.5, 0.25], "points holds pairs and must have an even count of numbers, got 3"),
         ("on", 1, "on must be true or false, got 1"),
+        ("bus", False, "bus must be one of usb, csi, got False"),
     ],
 )
 def test_plain_values_that_do_not_fit_are_refused(name, plain, text):
     with pytest.raises(ValueError) as refusal:
         KINDS[name].from_plain(name, plain)
     assert str(refusal.value) == text
+
+
+def test_words_that_yaml_takes_for_truth_values_are_understood():
+    switch = Choice(("off", "on", "auto"))
+    plain_values = (False, True, "off", "auto")
+    assert [switch.from_plain("switch", plain) for plain in plain_values] == ["off", "on", "off", "auto"]
+    with pytest.raises(ValueError, match=r"^switch must be one of off, auto, got True$"):
+        Choice(("off", "auto")).from_plain("switch", True)
 
 
 NUMBERS = st.floats(-1.0, 1.0)

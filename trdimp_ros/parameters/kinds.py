@@ -12,6 +12,9 @@ from typing import Any
 LONGEST_TEXT = 4096
 LONGEST_LIST = 32
 
+YAML_SWITCH = {True: "on", False: "off"}
+"""The words that YAML takes for truth values, of those that parameters have as choices."""
+
 _shown = reprlib.Repr()
 _shown.maxstring = _shown.maxother = 80
 
@@ -127,6 +130,12 @@ class Choice(Kind):
 
     def read(self, text: str) -> str:
         return text
+
+    def from_plain(self, name: str, plain: Any) -> str:
+        # YAML reads the bare words on and off as true and false, and `ros2 param` reads even quoted ones so.
+        word = YAML_SWITCH[plain] if isinstance(plain, bool) else plain
+        self.check(name, word if word in self.choices else plain)
+        return word
 
 
 @dataclass(frozen=True)
