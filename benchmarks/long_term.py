@@ -50,8 +50,8 @@ class Tally:
         wrong: Those of them in which its state was normal.
         crossings: Crossings that could be judged.
         exchanged: Those of them after which a target was on another object.
-        overlaps: Of every frame in which a target was present.
-        milliseconds: Of every frame.
+        overlaps: The overlap with the truth in every frame in which a target was present.
+        milliseconds: The time that every frame took.
     """
 
     delays: list[int | None] = field(default_factory=list)

@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
 
 def follow(tracker: Tracker, sequence: LabelledSequence, guide: Run | None = None) -> Run:
-    """Track through a sequence, from the places of another run if there is a guide."""
+    """Track through a sequence, from the positions of another run if there is a guide."""
     run = Run([], [], [], [])
     start = sequence.truth[0]
     assert start is not None

@@ -179,7 +179,7 @@ def run_all(
     """Every tracker over every sequence, in this order.
 
     Args:
-        trackers: By name; each builds one tracker, in the process that uses it, so it must be picklable.
+        trackers: What builds each tracker, by its name; called in the process that uses it, so it must be picklable.
         sequences: The sequences' folders and names.
         jobs: Processes. Speeds are comparable only with one.
     """

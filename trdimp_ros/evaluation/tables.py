@@ -33,7 +33,7 @@ def figures_table(report: Mapping[str, Any]) -> str:
     """One row for each tracker, and one for each of its roots where there are several.
 
     Args:
-        report: By tracker, its figures under ``mean`` and those of each root under ``roots``.
+        report: Each tracker's figures, under ``mean`` and for each root under ``roots``.
     """
     rows = []
     for tracker, result in report.items():

@@ -109,7 +109,7 @@ class BoxRegressor(nn.Module):
 
         Args:
             modulation: Two tensors (N, channels) from `modulation`.
-            features: From `search_features`.
+            features: Two features of each of N images, from `search_features`.
             boxes: (N, R, 4) candidates x, y, w, h in pixels of the network input.
 
         Returns:

@@ -86,7 +86,7 @@ class BoxScorer:
         """Score boxes on one frame.
 
         Args:
-            maps: From `prepare`.
+            maps: The frame's features as `prepare` returned them.
             boxes: (T, R, 4) float32 x, y, w, h in pixels of the network input.
 
         Returns:

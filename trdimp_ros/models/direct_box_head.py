@@ -123,7 +123,7 @@ class DirectBoxHead(nn.Module):
         """Look for targets in search areas.
 
         Args:
-            reference: From `reference`, of N targets.
+            reference: What `reference` found out about each of N targets.
             feature: (N, C, H/8, W/8) from `search_feature`.
 
         Returns:

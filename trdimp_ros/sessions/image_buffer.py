@@ -61,7 +61,7 @@ class BufferedImage:
 
     Attributes:
         source: The image.
-        number: Its place in the stream: 0 for the first image that arrived.
+        number: Its position in the stream: 0 for the first image that arrived.
         arrival: When it arrived, seconds of the monotonic clock.
     """
 
@@ -81,9 +81,9 @@ class BufferLimits:
 
     Attributes:
         frame_buffer: Every image of the last so many seconds is kept; 0: the newest image alone.
-        sparse_seconds: For so many seconds before those, some images are kept: people take time to draw a box.
-        sparse_period: At most one image in so many seconds is kept of that time.
-        count: At most so many images are kept.
+        sparse_seconds: Seconds before those of which some images are kept: people take time to draw a box.
+        sparse_period: Least seconds between two of those images.
+        count: Most images that are kept.
         size_in_bytes: The images kept hold at most so much memory; the newest one is kept at any size.
     """
 

@@ -61,7 +61,7 @@ def run_launch_file(path: Path, share: Path, launched: Launched) -> None:
     Args:
         path: The launch file.
         share: Stands for the share folder of the package.
-        launched: With the launch arguments given; gets everything that happens.
+        launched: Holds the launch arguments given, and gets everything that happens.
     """
     with _modules(launched.log_folder, share):
         _execute(_load(path), launched)

@@ -107,7 +107,7 @@ class ImageSearch:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            areas: Of more than `TrackerConfig.reacquire_budget` so many are searched at a time.
+            areas: What to search, `TrackerConfig.reacquire_budget` of them at a time.
             config: The parameters in force.
 
         Returns:

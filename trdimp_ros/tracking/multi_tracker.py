@@ -275,7 +275,7 @@ class MultiTracker:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            areas: At most `TrackerConfig.reacquire_budget`.
+            areas: What to search, at most `TrackerConfig.reacquire_budget` of them.
         """
         if not areas:
             return []

@@ -138,7 +138,7 @@ class SearchSchedule:
             area_side: Side of the search area at the size last seen clearly, image pixels.
 
         Returns:
-            So many, or fewer where a search area at the last place covers everything.
+            The places, `count` of them or fewer where a search area at the last place covers everything.
         """
         taken: list[SearchPlace] = []
         empty = 0  # sweeps in a row
@@ -158,12 +158,12 @@ def shares(budget: int, waiting: int, turn: int) -> list[int]:
     """How many places each of several lost targets gets of one image's budget.
 
     Args:
-        budget: Places for all of them.
+        budget: The number of places for all of them.
         waiting: The number of lost targets.
-        turn: Counts images, so that what cannot be divided goes round.
+        turn: Number of the image, so that what cannot be divided goes round.
 
     Returns:
-        As many numbers as targets; their sum is the budget.
+        A number for each target; their sum is the budget.
     """
     if waiting == 0:
         return []

@@ -22,7 +22,7 @@ class TrackResult:
     """What one frame says of the target.
 
     Attributes:
-        box: In image pixels; the last known one when not found.
+        box: The target's box in image pixels; the last known one when it is not found.
         confidence: Maximum of the score map; about 1 for a sure target, unbounded.
         state: See `State`.
         search_area: The part of the image that was searched.

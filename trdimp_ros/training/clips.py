@@ -40,9 +40,9 @@ def synthetic_clip(bank: ImageBank, seed: int, frames: int = 60, leaves: bool = 
     """Compose a clip.
 
     Args:
-        bank: Of objects and backgrounds.
+        bank: The objects and backgrounds to choose from.
         seed: The same seed gives the same clip.
-        frames: Its length.
+        frames: The clip's length.
         leaves: The target leaves the picture in the middle of the clip and returns.
     """
     generator = torch.Generator(bank.device).manual_seed(seed)

@@ -57,9 +57,9 @@ def render(textures: torch.Tensor, pose: Pose, size: tuple[int, int], padding: s
 
     Args:
         textures: (N, C, H, W) float.
-        pose: Of each.
+        pose: Where each texture lies.
         size: Height and width of the pictures.
-        padding: Of `grid_sample`: zeros, border or reflection.
+        padding: What lies beyond a texture's edge, in the words of `grid_sample`: zeros, border or reflection.
 
     Returns:
         (N, C, height, width).
@@ -97,7 +97,7 @@ def covered_box(coverage: torch.Tensor, pose: Pose) -> torch.Tensor:
 
     Args:
         coverage: (N, H, W) 0..1; texels above one half count.
-        pose: Of each.
+        pose: Where each texture lies.
 
     Returns:
         (N, 4) x, y, w, h in pixels.

@@ -14,9 +14,9 @@ def smooth_noise(generator: torch.Generator, smoothing: int, *shape: int) -> tor
     """Normal random numbers whose neighbours along the first dimension resemble each other.
 
     Args:
-        generator: Of the numbers.
-        smoothing: Over how many entries; 1: independent.
-        shape: Of the result.
+        generator: Source of the numbers.
+        smoothing: About so many neighbouring entries resemble each other; 1: they are independent.
+        shape: Shape of the result.
     """
     if smoothing <= 1:
         return torch.randn(*shape, generator=generator, device=generator.device)
@@ -53,11 +53,11 @@ class Cutouts:
         """Choose objects and how they change from frame to frame.
 
         Args:
-            bank: Of the objects.
+            bank: The objects to choose from.
             config: How much they change.
-            frames: I.
-            batch: S.
-            generator: Of the random numbers.
+            frames: The number I of frames of each sample.
+            batch: The number S of samples.
+            generator: Source of the random numbers.
             index: (S,) which objects; None: any.
             smoothing: Frames over which changes are smooth, for clips; 1: every frame by itself.
         """

@@ -36,7 +36,7 @@ def change_light(pictures: torch.Tensor, strength: torch.Tensor, generator: torc
     Args:
         pictures: (N, 3, H, W).
         strength: (N,) 0: none, 1: strong.
-        generator: Of the random numbers.
+        generator: Source of the random numbers.
     """
     count, _, height, width = pictures.shape
     amount = strength.view(-1, 1, 1, 1)

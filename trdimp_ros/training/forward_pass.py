@@ -99,7 +99,7 @@ class TrainingOutput(NamedTuple):
         scores: Score maps (T, S, H', W') of the test frames, one for every iterate of the filter optimiser.
         box_scores: (T, S, R) scores of the proposals.
         train_features: (I, S, h, w, C) classification features of the training frames, before the transformer.
-        test_features: (T, S, h, w, C) of the test frames.
+        test_features: (T, S, h, w, C) classification features of the test frames.
         direct: (T, S, 5, H, W) output of the direct box head; None: the network has none.
     """
 
@@ -114,11 +114,11 @@ class FrameFeatures(NamedTuple):
     """Features of the frames of S targets, before they are distributed to sequences.
 
     Attributes:
-        classification: (F, S, h, w, C) of all frames.
-        iou: Of the IoU predictor, (F', S, C, H, W) and (F', S, C, h, w) of the searched frames.
-        modulations: Of the IoU predictor, two (F'', S, C) of the frames that are references.
-        direct: (F', S, C, H, W) of the direct box head.
-        references: Of the direct box head, (F'', S, C) and (F'', S, 16, C).
+        classification: Classification features (F, S, h, w, C) of all frames.
+        iou: The IoU predictor's features (F', S, C, H, W) and (F', S, C, h, w) of the searched frames.
+        modulations: The IoU predictor's two vectors (F'', S, C) for the frames that are references.
+        direct: The direct box head's feature (F', S, C, H, W) of the searched frames.
+        references: What the direct box head needs of the references, (F'', S, C) and (F'', S, 16, C).
     """
 
     classification: torch.Tensor
@@ -134,9 +134,9 @@ class TrainingPass(nn.Module):
     Args:
         network: The network to train.
         iterations: Steps of the filter optimiser.
-        precision: Of convolutions and attention; the filter and the boxes stay in float32.
+        precision: Convolutions and attention compute in it; the filter and the boxes stay in float32.
         frozen_backbone: The backbone is not trained. A copy prepared for inference does its work.
-        layout: Of images and features; the network's weights should have the same.
+        layout: Memory format of images and features; the network's weights should have the same.
     """
 
     def __init__(

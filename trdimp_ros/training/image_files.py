@@ -50,7 +50,7 @@ class TrainingImage:
     Attributes:
         kind: ``object``, ``background`` or ``frame`` (the surroundings of a real target).
         split: ``train`` or ``val``.
-        group: Of an object its category, of a frame its clip: the target that it shows.
+        group: Category of an object, clip of a frame: the target that it shows.
         pixels: (side, side, 4) RGB and mask of an object, (side, side, 3) of the others.
         size: Width and height of an object or a background in its source.
         box: x, y, w, h of a frame's target in texels.

@@ -13,20 +13,19 @@ from trdimp_ros.training.pretrained import has_pretrained, load_pretrained, pret
 STEP_LENGTH_LOG = -0.1
 REGULARIZATION = 0.03
 QUALITY_LOGIT = -3.0
-"""Of the direct box head at first: few places hold the target."""
+"""What the direct box head's quality starts from: few cells hold the target."""
 
 MASK_HEIGHT = 4.0
 """The optimiser's mask starts as a sigmoid from 4 to -4: a target's label counts in full, background one-sidedly."""
 
 
 def initial_network(config: NetworkConfig, label_width: float, seed: int, pretrained: bool = True) -> TrDiMPNet:
-    """A network with random weights and the filter optimiser's maps as DiMP starts them (section 3.4).
-
+    """A network with random weights and the filter optimiser's maps as DiMP starts them (Bhat et al., 2019).
 
     Args:
-        config: Its sizes.
+        config: Sizes of the network.
         label_width: Standard deviation of the wanted scores in feature cells.
-        seed: Of the random weights.
+        seed: Seed of the random weights.
         pretrained: A backbone for which there are published weights gets these.
 
     Raises:

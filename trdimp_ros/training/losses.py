@@ -25,7 +25,7 @@ def hinge_loss(scores: torch.Tensor, label: torch.Tensor, threshold: float = HIN
 
     Args:
         scores: Any shape.
-        label: The same shape, Gaussian labels.
+        label: Gaussian labels, of the same shape as the scores.
         threshold: See `HINGE_THRESHOLD`.
     """
     target = (label >= threshold).to(scores.dtype)
@@ -63,24 +63,24 @@ def contrastive_loss(
     present: torch.Tensor,
     temperature: float = CONTRAST_TEMPERATURE,
 ) -> torch.Tensor:
-    """How well the target's feature in the training frames picks its own place among all places of the whole batch.
+    """How well the target's feature in the training frames picks its own cell among all cells of the whole batch.
 
     An auxiliary to the hinge loss (InfoNCE, van den Oord et al., 2018): from random weights the hinge loss alone says
-    little about what makes targets differ. Places at the rim of a target count neither way.
+    little about what makes targets differ. Cells at the rim of a target count neither way.
 
     Args:
         train_features: (I, S, h, w, C).
         test_features: (T, S, h, w, C).
         train_target: (I, S, h, w) 1 at the target's centre, falling to 0 beside it.
-        test_target: (T, S, h, w) likewise.
+        test_target: (T, S, h, w) the same for the test frames.
         present: (T, S) bool, frames that have a target.
-        temperature: Of the softmax over cosines.
+        temperature: Temperature of the softmax over cosines.
     """
     sequences = train_features.shape[1]
     weighted = (train_features * train_target[..., None]).sum(dim=(0, 2, 3))  # (S, C)
     targets = functional.normalize(weighted, dim=1)
-    places = functional.normalize(test_features, dim=-1).flatten(2, 3)  # (T, S, L, C)
-    logits = torch.einsum("sc,trlc->strl", targets, places) / temperature  # (S, T, S, L)
+    cells = functional.normalize(test_features, dim=-1).flatten(2, 3)  # (T, S, L, C)
+    logits = torch.einsum("sc,trlc->strl", targets, cells) / temperature  # (S, T, S, L)
     centers = test_target.flatten(2)  # (T, S, L)
     own = torch.eye(sequences, dtype=torch.bool, device=logits.device)[:, None, :, None]
     seen = present[None, :, :, None]
@@ -188,13 +188,13 @@ def weighted_losses(
     """All parts of the loss, weighted, and their sum ``total``.
 
     Args:
-        output: Of the network's forward pass, with at least three filter iterates.
+        output: What `TrainingPass` returned, with at least three filter iterates.
         label: (T, S, H', W') classifier labels of the test frames.
         proposal_density: (T, S, R).
         true_density: (T, S, R).
         weights: None: the defaults.
         present: (T, S) bool, frames with a target; None: all. The labels of the others should be zero.
-        targets: Of the training and the test frames, as `contrastive_loss` wants them; None: without that loss.
+        targets: Where the targets are in training and test frames, for `contrastive_loss`; None: without that loss.
         boxes: (T, S, 4) true boxes of the test frames, for the direct box head; None: without its losses.
     """
     weights = weights or LossWeights()

@@ -43,7 +43,7 @@ def draw_real_views(
         center: (I*S, 2) where the target's centre lies in the view, in pixels.
         size: (I*S,) sqrt(w*h) of the target in the view, in pixels.
         absent: (I, S) bool, where the target should be missing. Where no other scene is found it stays.
-        generator: Of the random numbers.
+        generator: Source of the random numbers.
     """
     frames, batch = absent.shape
     clips = torch.multinomial(bank.clip_weights, batch, replacement=True, generator=generator)

@@ -54,10 +54,10 @@ class Trainer:
     """Network, optimiser, running average and the number of steps taken.
 
     Args:
-        network_config: What is trained.
-        config: How.
+        network_config: Sizes of the network to train.
+        config: How to train it.
         bank: Images, on the device to train on.
-        precision: Of the convolutions: float32, bfloat16 (float16 is not supported: losses are not scaled).
+        precision: Convolutions compute in it: float32 or bfloat16 (not float16: losses are not scaled).
 
     Attributes:
         step: Steps taken so far.
@@ -155,12 +155,12 @@ class Trainer:
         frames, batch, _, side, _ = samples.images.shape
         cells, filter_size = side // STRIDE, self._network.config.filter_size
         flat = samples.boxes.flatten(0, 1)
-        places = (cells, cells), (side, side)
-        masks = gaussian_label(flat, *places, filter_size).unflatten(0, (frames, batch))
-        labels = gaussian_label(flat, *places, filter_size, config.label_width / cells, end_pad=True)
+        grid = (cells, cells), (side, side)
+        masks = gaussian_label(flat, *grid, filter_size).unflatten(0, (frames, batch))
+        labels = gaussian_label(flat, *grid, filter_size, config.label_width / cells, end_pad=True)
         labels = labels.unflatten(0, (frames, batch)) * samples.present[..., None, None]
         # An odd filter size: these maps lie on the feature's cells, not between them.
-        centers = gaussian_label(flat, *places, 1, config.label_width / cells).unflatten(0, (frames, batch))
+        centers = gaussian_label(flat, *grid, 1, config.label_width / cells).unflatten(0, (frames, batch))
         boxes = roles.as_tests(samples.boxes)
         generator = torch.Generator(self._bank.device).manual_seed(self.step)
         proposals = draw_proposals(boxes, config.proposals, generator)

@@ -25,7 +25,7 @@ class FrameRecord(NamedTuple):
     """What the tracker said of one frame.
 
     Attributes:
-        overlap: With the true box.
+        overlap: Overlap of box and true box.
         confidence: Maximum of the score map.
         visible: Share of the target to be seen.
         state: What the tracker made of it.
@@ -46,7 +46,7 @@ class Validation:
         separation: Probability that a frame with the target, well placed, has a higher confidence than one without.
         falsely_lost: Share of the frames with the target in which it was reported as not found.
         absent_noticed: Share of the frames without it in which the state was not normal.
-        records: Of all frames.
+        records: What the tracker said of all frames.
     """
 
     success: float
@@ -65,10 +65,10 @@ def validate(network: TrDiMPNet, config: TrackerConfig, clips: list[Clip], devic
     """Track every clip and compare with the truth.
 
     Args:
-        network: In any mode; it is not changed.
-        config: Of the tracker.
-        clips: From `validation_clips`.
-        device: To track on.
+        network: The network, in any mode; it is not changed.
+        config: Parameters of the tracker.
+        clips: Clips from `validation_clips`.
+        device: Device to track on.
     """
     records = [record for clip in clips for record in _track(network, config, clip, device)]
     present = [record for record in records if record.visible > VISIBLE]

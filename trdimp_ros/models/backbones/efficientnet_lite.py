@@ -29,7 +29,7 @@ class Stage(NamedTuple):
     Attributes:
         blocks: How many there are.
         kernel: Side of the depthwise convolutions.
-        stride: Of the first block.
+        stride: Stride of the first block.
         expansion: Channels inside a block divided by those that enter it.
         channels: Channels that leave each block.
     """
