@@ -64,9 +64,9 @@ def check_step_length(golden: GoldenSet, key: str, gradient: torch.Tensor, terms
 
     It is a sum of 81920 terms of both signs, whose magnitudes add up to 60 times the sum in train mode, and float32 has
     its seven digits of that magnitude, not of what is left of it. The set's tolerance comes from two runs of the
-    original that share their error: in float64 this pass gives 0.0616088, in float32 within 6e-7 of it on one thread and
-    on two, while the stored number lies 7.5e-6 above. So the set's smallest tolerance, 3e-6 of the largest value, is
-    applied to the magnitude here; and what this pass computes must fit its own terms far better than that.
+    original that share their error: in float64 this pass gives 0.0616088, in float32 within 6e-7 of it on one thread
+    and on two, while the stored number lies 7.5e-6 above. So the set's smallest tolerance, 3e-6 of the largest value,
+    is applied to the magnitude here; and what this pass computes must fit its own terms far better than that.
     """
     magnitude = terms.abs().sum().item()
     assert abs(gradient.item() - terms.sum().item()) <= torch.finfo(torch.float32).eps * magnitude
