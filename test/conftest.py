@@ -18,7 +18,7 @@ settings.load_profile("any_machine")
 
 # Without ROS (after a plain `pip install .`) the nodes cannot be tested; CI always has one and must test them.
 if importlib.util.find_spec("rclpy") is None and "CI" not in os.environ:
-    collect_ignore = ["ros"]
+    collect_ignore = ["ros", "test_release.py"]
 
 
 @pytest.fixture(params=available_sets(), ids=lambda folder: folder.parent.name, scope="session")

@@ -12,7 +12,7 @@ from catkin_pkg.package import parse_package
 
 import trdimp_ros
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def script(name: str):
