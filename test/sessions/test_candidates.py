@@ -103,7 +103,7 @@ def test_a_lost_target_keeps_an_idle_session_from_starting_another_one():
     ],
 )
 def test_what_does_not_count(candidate):
-    settings = HandOffSettings(auto_init="all", candidate_classes="cup, bottle", candidate_min_score=0.5)
+    settings = HandOffSettings(auto_init="all", classes="cup, bottle", min_score=0.5)
     assert sensible([candidate], settings) == []
     assert sensible([seen_at(0)], settings) == [seen_at(0)]
 
@@ -127,8 +127,8 @@ def test_a_crowd_does_not_cost_more_than_so_many_questions():
 def test_settings_are_checked():
     with pytest.raises(ValueError, match="auto_init"):
         HandOffSettings(auto_init="sometimes")
-    with pytest.raises(ValueError, match="candidate_min_score"):
-        HandOffSettings(candidate_min_score=2.0)
+    with pytest.raises(ValueError, match="min_score"):
+        HandOffSettings(min_score=2.0)
 
 
 places = st.lists(st.builds(seen_at, st.integers(0, 12).map(lambda step: 7.0 * step)), max_size=8)

@@ -3,6 +3,8 @@
 No threads, no ROS: the node, the command line and whoever reads a bag drive the same `TrackingSession`.
 """
 
+from trdimp_ros.sessions.candidates import Candidate, HandOffSettings
+from trdimp_ros.sessions.detector_hand_off import HandOffCounts
 from trdimp_ros.sessions.image_buffer import BufferedImage, BufferLimits, ImageSource, ImmediateImage
 from trdimp_ros.sessions.requests import DEFAULT_LABEL, InitRequest
 from trdimp_ros.sessions.results import ImageResult, Problem, ProblemKind, TargetResult
@@ -15,6 +17,9 @@ __all__ = [
     "REAL_TIME",
     "BufferLimits",
     "BufferedImage",
+    "Candidate",
+    "HandOffCounts",
+    "HandOffSettings",
     "ImageResult",
     "ImageSource",
     "ImmediateImage",

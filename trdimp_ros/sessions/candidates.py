@@ -59,19 +59,17 @@ class HandOffSettings:
         "What candidates are used for: off, lost (to find lost targets again), idle (that, and to start one target "
         "while there is none), or all (that, and to start a target for every candidate that is not tracked yet).",
     )
-    candidate_classes: str = parameter(
-        "", "The classes of the candidates that count, separated by commas; empty: every class."
-    )
-    candidate_min_score: float = parameter(
+    classes: str = parameter("", "The classes of the candidates that count, separated by commas; empty: every class.")
+    min_score: float = parameter(
         0.5, "Candidates with a lower score do not count; raising it starts fewer targets.", 0.0, 1.0
     )
-    candidate_overlap: float = parameter(
+    overlap: float = parameter(
         0.3,
         "A candidate that overlaps a tracked target at least this much (intersection over union) is that target.",
         0.05,
         1.0,
     )
-    candidate_size_weight: float = parameter(
+    size_weight: float = parameter(
         0.0,
         "Share by which the size of a tracked target follows that of its candidate's box; 0 leaves it alone.",
         0.0,
@@ -82,9 +80,9 @@ class HandOffSettings:
         check_parameters(self)
 
     @property
-    def classes(self) -> frozenset[str]:
+    def wanted_classes(self) -> frozenset[str]:
         """The classes that count; empty: every class."""
-        return frozenset(name.strip() for name in self.candidate_classes.split(",") if name.strip())
+        return frozenset(name.strip() for name in self.classes.split(",") if name.strip())
 
 
 @dataclass(frozen=True)
@@ -126,13 +124,13 @@ at least 1 where it may be the target again, 0 where not at all."""
 
 def sensible(candidates: Sequence[Candidate], settings: HandOffSettings) -> list[Candidate]:
     """The candidates that count, the best first, each object once."""
-    classes = settings.classes
+    classes = settings.wanted_classes
     fitting = [
         candidate
         for candidate in candidates
         if all(math.isfinite(value) for value in (*candidate.box, candidate.score))
         and min(candidate.box.w, candidate.box.h) > 0
-        and candidate.score >= settings.candidate_min_score
+        and candidate.score >= settings.min_score
         and (not classes or candidate.label in classes)
     ]
     fitting.sort(key=lambda candidate: -candidate.score)
@@ -167,7 +165,7 @@ def hand_off(
         if not target.lost:
             overlaps = [intersection_over_union(target.box, candidate.box) for candidate in kept]
             # Worth more than any likeness: what is seen is surer than what may be.
-            table[row] = [1 + overlap if overlap >= settings.candidate_overlap else 0.0 for overlap in overlaps]
+            table[row] = [1 + overlap if overlap >= settings.overlap else 0.0 for overlap in overlaps]
     # What overlaps a tracked target is not asked about, nor is it ever something new.
     free = [not (table[:, column] > 0).any() for column in range(len(kept))]
     doubtful = _ask_lost(table, kept, targets, free, likeness)

@@ -178,6 +178,11 @@ class ImageBuffer:
                     before = image
         return before, None
 
+    def is_recent(self, image: BufferedImage) -> bool:
+        """Whether an image is the newest or from the time of which every image is kept."""
+        with self._lock:
+            return bool(self._dense) and image.number >= self._dense[0].number
+
     def between(self, after: int, last: int) -> list[BufferedImage]:
         """The kept images whose numbers are greater than ``after`` and at most ``last``, in order."""
         with self._lock:

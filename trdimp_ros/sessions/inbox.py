@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from trdimp_ros.sessions.candidates import Candidate, HandOffSettings
 from trdimp_ros.sessions.image_buffer import BufferLimits, ImageBuffer, ImageSource
-from trdimp_ros.sessions.requests import InitRequest, RequestBox
+from trdimp_ros.sessions.requests import MAX_TEXT, InitRequest, RequestBox
 from trdimp_ros.sessions.results import Problem, ProblemKind, TargetResult
+from trdimp_ros.sessions.sightings import SightingBox
 from trdimp_ros.tracking import TrackerConfig
-
-MAX_TEXT = 128
-"""The greatest length of an id or a label."""
 
 MAX_PROBLEMS = 100
 """So many problems are kept until somebody asks for them; then the oldest are forgotten."""
@@ -34,6 +33,8 @@ class SessionInbox:
         self._clock = clock
         self._images = ImageBuffer(limits, clock)
         self._requests = RequestBox(max_targets, clock)
+        self._sightings = SightingBox(clock)
+        self._hand_off_settings = HandOffSettings()
         self._problems: deque[Problem] = deque(maxlen=MAX_PROBLEMS)
         self._targets: tuple[TargetResult, ...] = ()  # replaced as a whole, so that any thread can read it
 
@@ -79,6 +80,23 @@ class SessionInbox:
         restart = any(target.id == request.id for target in self._targets)
         self._requests.put(request, restart)
 
+    def offer_candidates(self, candidates: Sequence[Candidate], stamp: int = 0) -> None:
+        """Take note of what a detector has seen; it takes the place of what was not looked at yet.
+
+        While `HandOffSettings.auto_init` is off nothing is done. What cannot be used is told by `take_problems`.
+
+        Args:
+            candidates: What it has seen in one image; the `MOST_CANDIDATES` with the highest scores count.
+            stamp: The stamp of that image, nanoseconds; 0: the image that is the newest now.
+        """
+        if self._hand_off_settings.auto_init == "off":
+            return
+        newest = self._images.newest()
+        try:
+            self._sightings.put(candidates, stamp, None if newest is None else newest.number)
+        except ValueError as error:
+            self._problems.append(Problem(ProblemKind.CANDIDATES, str(error)))
+
     def drop(self, target_id: str) -> bool:
         """Forget one target, and what waits for its id.
 
@@ -93,13 +111,15 @@ class SessionInbox:
         return waited or known
 
     def reset(self) -> None:
-        """Forget all targets and requests. Nothing that `step` returns from now on speaks of them."""
+        """Forget all targets, requests and candidates. Nothing that `step` returns from now on speaks of them."""
         self._requests.reset()
+        self._sightings.clear()
         self._targets = ()
 
     def forget_images(self) -> None:
-        """Forget the images; the targets stay."""
+        """Forget the images, and the candidates of them; the targets stay."""
         self._images.clear()
+        self._sightings.clear()
 
     def set_config(self, config: TrackerConfig) -> None:
         """Change the tracker's parameters from the next image on.
@@ -111,6 +131,10 @@ class SessionInbox:
         if fixed:
             raise ValueError(f"{', '.join(fixed)} cannot change in a running tracker; build a new one")
         self._config = config
+
+    def set_hand_off(self, settings: HandOffSettings) -> None:
+        """Change what is done with a detector's candidates, from the next ones on."""
+        self._hand_off_settings = settings
 
     def take_problems(self) -> list[Problem]:
         """What was refused since the last call."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,24 @@ from numpy.typing import NDArray
 from trdimp_ros.sessions.image_buffer import BufferedImage
 from trdimp_ros.sessions.results import TargetResult
 from trdimp_ros.sessions.timing import CatchUpPace
-from trdimp_ros.tracking import TrackResult
+from trdimp_ros.tracking import Box, TrackResult
+
+LONGEST_HISTORY = 1024
+"""Where a target was is remembered for so many images, as many as are kept at most."""
+
+
+class Whereabout(NamedTuple):
+    """Where a target was in an image.
+
+    Attributes:
+        number: The number of the image.
+        box: Its box, or the last one known.
+        lost: Whether it was not seen, or only on probation.
+    """
+
+    number: int
+    box: Box
+    lost: bool = False
 
 
 @dataclass
@@ -28,6 +47,9 @@ class SessionTarget:
         image: That image, where it could be decoded; else the last one that could.
         pixels: The image decoded, while the target catches up.
         pace: How it skips images while it catches up with the present; None when it has.
+        reported: The number of the newest image that it was reported for; -1 before the first.
+        history: Where it was in the images that it was looked for in, the newest last.
+        size_ratios: Height and width that a detector gave it last, in units of its own.
     """
 
     id: str
@@ -38,6 +60,12 @@ class SessionTarget:
     image: BufferedImage
     pixels: NDArray[np.uint8] | None = None
     pace: CatchUpPace | None = None
+    reported: int = -1
+    history: deque[Whereabout] = field(default_factory=lambda: deque(maxlen=LONGEST_HISTORY))
+    size_ratios: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=10))
+
+    def __post_init__(self) -> None:
+        self.remember(lost=False)
 
     def update(self, track: TrackResult, image: BufferedImage) -> TargetResult:
         """Take over what an image says of it."""
@@ -45,6 +73,32 @@ class SessionTarget:
         self.result = TargetResult(self.id, self.label, track, since_found)
         self.image, self.seen = image, image.number
         return self.result
+
+    def remember(self, lost: bool) -> None:
+        """Note where it was in the image that it was looked for in last."""
+        self.history.append(Whereabout(self.image.number, self.result.track.box, lost))
+
+    def place_in(self, number: int) -> Whereabout:
+        """Where it was in the image of this number.
+
+        In an image that it was not looked for in it was in between the places before and after, or at the only one.
+        Between two images it counts as lost if it was in one of them.
+        """
+        before = next((one for one in reversed(self.history) if one.number <= number), None)
+        after = next((one for one in self.history if one.number >= number), None)
+        if before is None or after is None:
+            return Whereabout(number, *(before or after or self.history[-1])[1:])
+        if before.lost or after.lost or before.number == after.number:
+            return Whereabout(number, before.box, before.lost or after.lost)
+        share = (number - before.number) / (after.number - before.number)
+        sides = [first + share * (second - first) for first, second in zip(before.box, after.box, strict=True)]
+        return Whereabout(number, Box(*sides))
+
+    def go_back_to(self, image: BufferedImage, pixels: NDArray[np.uint8], pace: CatchUpPace) -> None:
+        """Catch up again from an image of the past, in which it was found."""
+        while self.history and self.history[-1].number > image.number:
+            self.history.pop()
+        self.seen, self.image, self.pixels, self.pace = image.number, image, pixels, pace
 
 
 class TargetRegistry:

@@ -13,6 +13,8 @@ from trdimp_ros.tracking import Box
 DEFAULT_LABEL = "target"
 """The class label of a target that was started without one."""
 
+MAX_TEXT = 128
+"""The greatest length of an id or a label."""
 
 MAX_ORDERS = 1000
 """So many ids that are to be forgotten are remembered until the session gets to them."""

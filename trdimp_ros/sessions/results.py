@@ -63,6 +63,7 @@ class ProblemKind(Enum):
 
     IMAGE = "image refused"
     INIT = "init refused"
+    CANDIDATES = "candidates refused"
 
 
 @dataclass(frozen=True)

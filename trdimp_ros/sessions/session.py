@@ -9,13 +9,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from trdimp_ros.sessions.detector_hand_off import DetectorHandOff, HandOffCounts
 from trdimp_ros.sessions.image_buffer import BufferedImage, BufferLimits, ImmediateImage
 from trdimp_ros.sessions.inbox import SessionInbox
 from trdimp_ros.sessions.init_image import ImageFinder
-from trdimp_ros.sessions.registry import SessionTarget, TargetRegistry
-from trdimp_ros.sessions.requests import Orders, WaitingInit
+from trdimp_ros.sessions.registry import SessionTarget
+from trdimp_ros.sessions.requests import WaitingInit
 from trdimp_ros.sessions.results import ImageResult, Problem, ProblemKind, TargetResult
+from trdimp_ros.sessions.sightings import WaitingSighting
 from trdimp_ros.sessions.timing import OFFLINE, CatchUpPace, RestartLimit, Timing
+from trdimp_ros.sessions.tracked_targets import TrackedTargets
 from trdimp_ros.tracking import Box, MultiTracker, State, TrackResult
 from trdimp_ros.tracking.frame_pass import StageHook, no_stage
 from trdimp_ros.tracking.geometry import check_image
@@ -26,9 +29,9 @@ Work = Callable[[], ImageResult | None]
 class TrackingSession(SessionInbox):
     """Follows several targets through a stream of images.
 
-    Images and requests may come from any thread at any time: `offer`, `request`, `drop`, `reset` and `set_config` only
-    take note. One thread does the work: `step` does the next piece of it, `learn` what need not be done before a result
-    is used. `track` does all of it for one image.
+    Images and requests may come from any thread at any time: `offer`, `request`, `offer_candidates`, `drop`, `reset`,
+    `set_config` and `set_hand_off` only take note. One thread does the work: `step` does the next piece of it, `learn`
+    what need not be done before a result is used. `track` does all of it for one image.
 
     A target is started in the image that its request names. If that is an image of the past, the target catches up with
     the present, skipping images where time does not suffice, while the other targets go on.
@@ -58,13 +61,13 @@ class TrackingSession(SessionInbox):
         stage: StageHook = no_stage,
     ) -> None:
         super().__init__(tracker.config, tracker.max_targets, limits, clock)
-        self._tracker = tracker
         self._timing = timing
         self._stage = stage
         self._finder = ImageFinder(self._images, timing.image_patience, clock)
         self._restarts = RestartLimit(timing.restart_share, clock)
-        self._registry = TargetRegistry(tracker.max_targets)
-        self._unlearned: list[SessionTarget] = []
+        self._tracked = TrackedTargets(tracker, self._take_snapshot)
+        self._registry = self._tracked.registry
+        self._hand_off = DetectorHandOff(self._tracked, self._finder, timing, clock, self.request)
         self._taken = -1  # the number of the newest image that was looked at
         self._image_was_last = False
         self._reported: tuple[int, dict[str, TargetResult]] = (-1, {})
@@ -89,8 +92,7 @@ class TrackingSession(SessionInbox):
         """
         self.learn()
         self._carry_out_orders()
-        if self._tracker.config is not self._config:
-            self._tracker.config = self._config
+        self._tracked.configure(self._config, self._hand_off_settings.auto_init != "off")
         work = self._next_work()
         if self._images.has_waiting and (work is None or (self._registry.present and not self._image_was_last)):
             self._image_was_last = True
@@ -100,14 +102,7 @@ class TrackingSession(SessionInbox):
 
     def learn(self) -> None:
         """Learn from the image that `step` looked at last, where the targets were seen clearly."""
-        keys = [target.key for target in self._unlearned if self._registry.get(target.id) is target]
-        self._unlearned = []
-        if keys:
-            try:
-                self._tracker.learn(keys)
-            except Exception:
-                self._forget(keys)
-                raise
+        self._tracked.learn()
 
     def track(self, pixels: NDArray[np.uint8], stamp: int = 0) -> ImageResult:
         """Offer an image and do all work.
@@ -126,19 +121,21 @@ class TrackingSession(SessionInbox):
         self.offer(image)
         newest = self._images.newest()
         assert newest is not None
-        targets: dict[str, TargetResult] = {}
         while self.has_work:
-            result = self.step()
+            self.step()
             self.learn()
-            if result is not None and result.image.number == newest.number:
-                targets |= {target.id: target for target in result.all_targets}
-        found = tuple(targets[target.id] for target in self._registry if target.id in targets)
+        found = tuple(target.result for target in self._registry if target.image.number == newest.number)
         return ImageResult(newest, pixels, found, first_id=self._registry.first_id)
+
+    @property
+    def hand_off_counts(self) -> HandOffCounts:
+        """What has become of a detector's candidates so far."""
+        return self._hand_off.counts
 
     def score_map(self, target_id: str) -> NDArray[np.float32] | None:
         """The score map (rows, columns) of the image that a target was looked for in last; None where there is none."""
         target = self._registry.get(target_id)
-        return None if target is None else self._tracker.score_map(target.key)
+        return None if target is None else self._tracked.tracker.score_map(target.key)
 
     # Looking for targets
 
@@ -155,6 +152,7 @@ class TrackingSession(SessionInbox):
         targets = self._locate(due, image, pixels)
         for target in due:
             target.pace = target.pixels = None
+            target.reported = target.seen
         return self._report(image, pixels, targets)
 
     def _is_due(self, target: SessionTarget, image: BufferedImage) -> bool:
@@ -169,17 +167,9 @@ class TrackingSession(SessionInbox):
         """Look for some of the targets in an image; returns the results of those that were not dropped meanwhile."""
         if not targets:
             return ()
-        keys = [target.key for target in targets]
-        try:
-            tracks = self._tracker.locate(pixels, keys)
-        except Exception:
-            self._forget(keys)
-            raise
-        for target in targets:
-            target.update(tracks[target.key], image)
-        self._unlearned = targets
+        self._tracked.locate(targets, image, pixels)
         self._carry_out_orders()
-        return tuple(target.result for target in targets if self._registry.get(target.id) is target)
+        return tuple(target.result for target in targets if self._tracked.is_known(target))
 
     def _report(
         self, image: BufferedImage, pixels: NDArray[np.uint8], targets: tuple[TargetResult, ...]
@@ -203,8 +193,11 @@ class TrackingSession(SessionInbox):
     def _next_work(self) -> Work | None:
         """What is to be done beside looking at the newest image. Requests come first: catching up takes many steps."""
         for waiting in self._requests.waiting():
-            if self._finder.is_decided(waiting) and not self._must_wait(waiting):
+            if self._finder.is_decided(waiting.request.stamp, waiting.since) and not self._must_wait(waiting):
                 return partial(self._start, waiting)
+        sighting = self._hand_off.next_ready(self._sightings.waiting())
+        if sighting is not None:
+            return partial(self._use_candidates, sighting)
         behind = self._registry.behind
         # In turn: the one whose image was seen longest ago.
         return partial(self._catch_up, min(behind, key=lambda target: target.seen)) if behind else None
@@ -218,7 +211,7 @@ class TrackingSession(SessionInbox):
         orders = self._requests.take(waiting)
         if orders is None:  # a newer one has come
             return None
-        self._obey(orders)
+        self._tracked.obey(orders)
         request = waiting.request
         target_id = request.id or self._registry.new_id()
         try:
@@ -240,14 +233,7 @@ class TrackingSession(SessionInbox):
 
     def _learn_target(self, target_id: str, key: int, pixels: NDArray[np.uint8], box: Box) -> None:
         begun = self._clock()
-        try:
-            self._tracker.add(key, pixels, box)
-        except ValueError:
-            raise
-        except Exception:
-            if key not in self._tracker.names:  # the old target under this key is gone
-                self._forget([key])
-            raise
+        self._tracked.learn_target(key, pixels, box)
         self._restarts.started(target_id, self._clock() - begun)
 
     def _images_before_present(self, target: SessionTarget) -> list[BufferedImage]:
@@ -274,35 +260,32 @@ class TrackingSession(SessionInbox):
             return None
         return self._arrive(target)
 
-    def _arrive(self, target: SessionTarget) -> ImageResult:
-        """A target has reached the present: report it for the last image that it was looked for in."""
+    def _arrive(self, target: SessionTarget) -> ImageResult | None:
+        """A target has reached the present: report it for the last image that it was looked for in, if that is new."""
         pixels, target.pixels, target.pace = target.pixels, None, None
         assert pixels is not None
         if self._registry.present == [target]:  # nobody else waits for this image
             self._images.mark_taken(target.seen)
             self._taken = max(self._taken, target.seen)
+        if target.image.number <= target.reported:  # as lost, before a detector brought it back
+            return None
+        target.reported = target.image.number
         return self._report(target.image, pixels, (target.result,))
+
+    def _use_candidates(self, waiting: WaitingSighting) -> None:
+        if not self._sightings.take(waiting):  # forgotten in the meantime
+            return
+        try:
+            self._hand_off.use(waiting, self._hand_off_settings, len(self._requests))
+        except ValueError as error:
+            self._problems.append(Problem(ProblemKind.CANDIDATES, str(error)))
 
     # Forgetting
 
     def _carry_out_orders(self) -> None:
         if not self._requests.has_orders:
             return
-        self._obey(self._requests.take_orders())
-
-    def _obey(self, orders: Orders) -> None:
-        if orders.everything:
-            self._forget([target.key for target in self._registry])
-        self._forget([target.key for target in self._registry if target.id in orders.ids])
-
-    def _forget(self, keys: list[int]) -> None:
-        """Forget targets, also in the tracker where it still knows them."""
-        for target in [target for target in self._registry if target.key in keys]:
-            self._registry.remove(target.id)
-        for key in keys:
-            if key in self._tracker.names:
-                self._tracker.remove(key)
-        self._take_snapshot()
+        self._tracked.obey(self._requests.take_orders())
 
     def _take_snapshot(self) -> None:
         if not self._requests.has_orders:

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.tracking.camera_motion import CameraMotion
+from trdimp_ros.tracking.candidate_check import area_round, likeness, size_factor
 from trdimp_ros.tracking.exclusivity import displaced
-from trdimp_ros.tracking.geometry import box_at, check_image
+from trdimp_ros.tracking.geometry import Box, box_at, check_image, position_and_size
 from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.multi_tracker import MultiTracker
@@ -30,6 +32,10 @@ class LongTermTracker(MultiTracker):
     the others are never later than they would be without. The next image is searched at what has been found.
 
     The arguments are those of `MultiTracker`.
+
+    Attributes:
+        detector_helps: Whether somebody tells where lost targets may be, see `put_on_probation`. Targets are then
+            judged, and can be lost, also while the search is off.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -39,6 +45,7 @@ class LongTermTracker(MultiTracker):
         self._image: NDArray[np.uint8] | None = None  # located last, until `learn`
         self._not_to_learn: set[Hashable] = set()
         self._turn = 0
+        self.detector_helps = False
 
     def add(
         self, name: Hashable, image: NDArray[np.uint8], box: Sequence[float], random: RandomSource | int | None = None
@@ -62,7 +69,7 @@ class LongTermTracker(MultiTracker):
         self._whereabouts.clear()
 
     def phase(self, name: Hashable) -> Phase:
-        """Whether a target is seen, lost, or on probation."""
+        """Whether a target is seen, lost, or on probation; never lost where nobody looks for it."""
         return self._whereabouts[name].phase
 
     def locate(
@@ -76,7 +83,7 @@ class LongTermTracker(MultiTracker):
         results = super().locate(image, names)
         self._image = image
         self._not_to_learn -= set(results)
-        if self.config.reacquire_budget or self.config.exclusivity_overlap:
+        if self.config.reacquire_budget or self.config.exclusivity_overlap or self.detector_helps:
             apart = self._displaced(results)
             results = {
                 name: self._displace(name, result) if name in apart else self._judge(name, result)
@@ -91,6 +98,43 @@ class LongTermTracker(MultiTracker):
         image, self._image = self._image, None
         if image is not None and self.config.reacquire_budget:
             self._search(image, [name for name in wanted if self._whereabouts[name].phase is Phase.LOST])
+
+    # With a detector's help
+
+    @torch.inference_mode()
+    def likeness(self, image: NDArray[np.uint8], questions: Sequence[tuple[Hashable, Box]]) -> list[float]:
+        """How much boxes look like targets to the targets' filters; nothing changes.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, not necessarily the newest.
+            questions: Pairs of a target's name and a box of positive width and height.
+
+        Returns:
+            For each, at least 1 where the box may be the target again, 0 where not at all.
+        """
+        image = check_image(image)
+        areas = [area_round(box, self._index(name), self._whereabouts[name]) for name, box in questions]
+        peaks = iter(self.search(image, [area for area in areas if area is not None]))
+        return [
+            0.0 if area is None else likeness(next(peaks), box, self._whereabouts[name], self.config)
+            for area, (name, box) in zip(areas, questions, strict=True)
+        ]
+
+    def put_on_probation(self, name: Hashable, box: Box) -> None:
+        """Say that a lost target may be in a box: it is looked for there next, and has to be seen again.
+
+        Args:
+            name: The target's name.
+            box: Where it may be, in pixels of the image before the next one.
+        """
+        whereabouts = self._whereabouts[name]
+        position, _ = position_and_size(box)
+        state, factor = whereabouts.back_to_last_fit(self.target(name)), size_factor(whereabouts, box)
+        self.set_target(
+            name, dataclasses.replace(state, position=position, size=state.size * factor, scale=state.scale * factor)
+        )
+        whereabouts.begin_probation()
+        self._camera.forget(name)
 
     # Before an image
 
@@ -114,6 +158,7 @@ class LongTermTracker(MultiTracker):
     def _judge(self, name: Hashable, result: TrackResult) -> TrackResult:
         """What is said of a target, and where it is looked for next."""
         whereabouts = self._whereabouts[name]
+        whereabouts.sought = self.detector_helps
         verdict = judge(whereabouts, result, self.target(name), self.config)
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
             self._not_to_learn.add(name)

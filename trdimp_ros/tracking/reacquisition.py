@@ -58,6 +58,7 @@ class Whereabouts:
         usual_confidence: The confidence with which it is seen, an average; 0 before the first image.
         confirmed: Images in which it was seen again while on probation.
         on_probation: Images that the probation has lasted.
+        sought: Whether somebody else than the tracker's own search looks for it when it is lost.
         schedule: Where it is looked for while it is lost.
     """
 
@@ -68,6 +69,7 @@ class Whereabouts:
     usual_confidence: float = 0.0
     confirmed: int = 0
     on_probation: int = 0
+    sought: bool = False
     schedule: SearchSchedule = field(default_factory=SearchSchedule)
 
     @property
@@ -112,7 +114,7 @@ class Whereabouts:
     def miss(self, config: TrackerConfig) -> None:
         """Take note of an image in which it was not seen clearly."""
         self.images_unclear += 1
-        too_long = bool(config.reacquire_budget) and self.images_unclear >= config.reacquire_after
+        too_long = (bool(config.reacquire_budget) or self.sought) and self.images_unclear >= config.reacquire_after
         if self.phase is Phase.PROBATION or (self.phase is Phase.SEEN and too_long):
             self.lose()
 
