@@ -36,7 +36,8 @@ def test_a_plain_build_installs_everything(tmp_path):
         executable = installed / "lib" / "trdimp_ros" / f"{name}_node"
         assert os.access(executable, os.X_OK)
         assert not executable.is_symlink()
-    assert os.access(installed / "lib" / "trdimp_ros" / "turn_to_target.py", os.X_OK), "the example"
+    for example in ("turn_to_target.py", "detect_and_track.py"):
+        assert os.access(installed / "lib" / "trdimp_ros" / example, os.X_OK)
     share = installed / "share" / "trdimp_ros"
     for file in ("launch/tracker.launch.py", "launch/demo.launch.py", "config/tracker.yaml", "msg/TrackState.msg"):
         assert (share / file).is_file()

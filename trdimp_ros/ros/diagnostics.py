@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from trdimp_ros.ros.statistics import Statistics
-from trdimp_ros.sessions import TargetResult
+from trdimp_ros.sessions import HandOffCounts, TargetResult
 from trdimp_ros.tracking import State
 
 WORST_LAST = (State.NORMAL, State.HARD_NEGATIVE, State.UNCERTAIN, State.NOT_FOUND)
@@ -23,6 +23,8 @@ class Health:
         dropped: The number of images that were not looked at because a newer one came.
         paused: Whether tracking is switched off.
         silence: The seconds for which no image has arrived, if that is too long.
+        candidates_received: The number of a detector's messages.
+        hand_off: What has become of the candidates in them.
     """
 
     targets: tuple[TargetResult, ...]
@@ -30,6 +32,8 @@ class Health:
     dropped: int
     paused: bool = False
     silence: float | None = None
+    candidates_received: int = 0
+    hand_off: HandOffCounts = field(default_factory=HandOffCounts)
 
     @property
     def state(self) -> str:
@@ -55,6 +59,12 @@ def diagnostic_status(name: str, hardware: str, statistics: Statistics, health: 
         "images dropped": str(health.dropped),
         "images refused": str(statistics.bad_images),
         "inits refused": str(statistics.refused_inits),
+        "candidate messages received": str(health.candidates_received),
+        "candidate messages refused": str(statistics.refused_candidates),
+        "candidates matched": str(health.hand_off.matched),
+        "targets started from candidates": str(health.hand_off.started),
+        "targets looked for at candidates": str(health.hand_off.rescued),
+        "sizes corrected by candidates": str(health.hand_off.resized),
         "last problem": statistics.last_problem,
         "latency p50 ms": f"{median:.1f}",
         "latency p99 ms": f"{high:.1f}",

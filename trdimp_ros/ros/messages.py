@@ -5,10 +5,10 @@ from __future__ import annotations
 from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
-from vision_msgs.msg import BoundingBox2D, Detection2D, ObjectHypothesisWithPose
+from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from trdimp_ros.msg import TrackState
-from trdimp_ros.sessions import DEFAULT_LABEL, TargetResult
+from trdimp_ros.sessions import DEFAULT_LABEL, Candidate, TargetResult
 from trdimp_ros.tracking import Box, State
 
 STATE_NUMBERS = {
@@ -43,6 +43,19 @@ def class_label(detection: Detection2D) -> str:
     """The label of the detection's first hypothesis, or ``target``."""
     label = detection.results[0].hypothesis.class_id if detection.results else ""
     return label or DEFAULT_LABEL
+
+
+def candidates_of_message(message: Detection2DArray) -> list[Candidate]:
+    """What a detector has seen: the best hypothesis of each detection; one without a hypothesis is believed."""
+    candidates = []
+    for detection in message.detections:
+        box, hypotheses = box_of_message(detection.bbox), [result.hypothesis for result in detection.results]
+        if not hypotheses:
+            candidates.append(Candidate(box))
+            continue
+        best = max(hypotheses, key=lambda hypothesis: hypothesis.score)
+        candidates.append(Candidate(box, best.class_id or DEFAULT_LABEL, best.score))
+    return candidates
 
 
 def detection_message(header: Header, target: TargetResult) -> Detection2D:

@@ -25,6 +25,7 @@ class Statistics:
         processed: The number of images that the session looked at.
         bad_images: The number of images that could not be decoded.
         refused_inits: The number of requests that could not be met.
+        refused_candidates: The number of a detector's messages that could not be used.
         last_problem: The last refusal.
         error: The last failure of the tracker; empty since a target is tracked again.
     """
@@ -40,6 +41,7 @@ class Statistics:
         self.processed = 0
         self.bad_images = 0
         self.refused_inits = 0
+        self.refused_candidates = 0
         self.last_problem = ""
         self.error = ""
 

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from trdimp_ros.ros.running import run_node
 from trdimp_ros.ros.statistics import Statistics
 from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters, tracker_defaults
 from trdimp_ros.ros.tracking_worker import TrackingWorker
-from trdimp_ros.sessions import REAL_TIME, BufferLimits, TrackingSession
+from trdimp_ros.sessions import REAL_TIME, BufferLimits, Candidate, TrackingSession
 from trdimp_ros.srv import DropTarget
 from trdimp_ros.tracking import preset
 
@@ -74,9 +75,10 @@ class TrackerNode(ParameterNode[TrackerNodeParameters], LifecycleNode):
         return "is fixed while the node is configured; call the lifecycle transition cleanup first"
 
     def on_parameters_changed(self) -> None:
-        """Hand the tracker's parameters on; they are in force from the next image."""
+        """Hand the tracker's and the candidates' parameters on; they are in force from the next image."""
         if self._worker is not None:
             self._worker.session.set_config(self.parameters.tracker)
+            self._worker.session.set_hand_off(self.parameters.candidates)
 
     def _adopt_preset(self) -> None:
         """After a change of `preset`: parameters that were at the old preset's values move to the new one's."""
@@ -110,6 +112,7 @@ class TrackerNode(ParameterNode[TrackerNodeParameters], LifecycleNode):
         tracker.stage = statistics.stage_done
         limits = BufferLimits(frame_buffer=self.parameters.frame_buffer)
         session = TrackingSession(tracker, limits, REAL_TIME, stage=statistics.stage_done)
+        session.set_hand_off(self.parameters.candidates)
         self._outputs = ResultPublishers(self, session.score_map, statistics)
         self._worker = TrackingWorker(session, statistics, self._outputs.publish, self.get_logger().warning)
         self.get_logger().info(f"configured: weights {weights.name}, device {tracker.device}, preset {self._preset}")
@@ -135,7 +138,7 @@ class TrackerNode(ParameterNode[TrackerNodeParameters], LifecycleNode):
         else:
             image_type, image_topic = Image, "image"
         self._images = self.create_subscription(image_type, image_topic, self._on_image, image_qos)
-        self._inits = InitInputs(self, self._worker.initialize)
+        self._inits = InitInputs(self, self._worker.initialize, self._on_candidates)
         self._active_since, self._silence_said = time.monotonic(), False
         self.get_logger().info(f"active: images from {self.resolve_topic_name(image_topic)}")
         return result
@@ -193,6 +196,12 @@ class TrackerNode(ParameterNode[TrackerNodeParameters], LifecycleNode):
             self.get_logger().warning(
                 "image stamps went backwards (a bag that loops? a simulation's reset?); tracking on"
             )
+
+    def _on_candidates(self, candidates: Sequence[Candidate], stamp: int) -> None:
+        assert self._worker is not None
+        if self.parameters.candidates.auto_init == "off":
+            self.get_logger().warning("candidates arrive and are not used: candidates.auto_init is off", once=True)
+        self._worker.suggest(candidates, stamp)
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._worker is not None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET
 from trdimp_ros.parameters import check_parameters, parameter, parameters_of, section
+from trdimp_ros.sessions import HandOffSettings
 from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
 from trdimp_ros.tracking.devices import MAX_THREADS, PRECISIONS
 
@@ -80,6 +81,7 @@ class TrackerNodeParameters:
         32,
         False,
     )
+    candidates: HandOffSettings = section(HandOffSettings)
     tracker: TrackerConfig = section(TrackerConfig)
 
     def __post_init__(self) -> None:

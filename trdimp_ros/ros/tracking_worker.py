@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from sensor_msgs.msg import CompressedImage, Image
@@ -16,7 +16,7 @@ from trdimp_ros.ros.diagnostics import Health
 from trdimp_ros.ros.image_decoding import MessageImage
 from trdimp_ros.ros.limited_log import LimitedLog
 from trdimp_ros.ros.statistics import Statistics
-from trdimp_ros.sessions import ImageResult, InitRequest, ProblemKind, TrackingSession
+from trdimp_ros.sessions import Candidate, ImageResult, InitRequest, ProblemKind, TrackingSession
 
 WAKE_UP_SECONDS = 0.1
 """The thread looks for work at least this often: a request may have waited for too long."""
@@ -48,7 +48,7 @@ class TrackingWorker:
         self._statistics = statistics
         self._publish = publish
         self._image_log, self._init_log = LimitedLog(warn), LimitedLog(warn)
-        self._failure_log = LimitedLog(warn)
+        self._candidates_log, self._failure_log = LimitedLog(warn), LimitedLog(warn)
         self._enabled = True
         self._stopped = False
         self._work = threading.Event()
@@ -82,10 +82,23 @@ class TrackingWorker:
         self.session.request(request)
         self._work.set()
 
+    def suggest(self, candidates: Sequence[Candidate], stamp: int) -> None:
+        """Tell what a detector has seen in the image with a stamp, nanoseconds; the newest message counts."""
+        self.session.offer_candidates(candidates, stamp)
+        self._work.set()
+
     def health(self, silence: float | None) -> Health:
         """The state of things for the diagnostics."""
         session = self.session
-        return Health(session.targets, session.images_arrived, session.images_dropped, not self._enabled, silence)
+        return Health(
+            session.targets,
+            session.images_arrived,
+            session.images_dropped,
+            not self._enabled,
+            silence,
+            session.candidates_received,
+            session.hand_off_counts,
+        )
 
     def stop(self, patience: float | None = None) -> None:
         """End the thread after the running piece of work; wait for it this many seconds at most."""
@@ -146,6 +159,9 @@ class TrackingWorker:
             if problem.kind is ProblemKind.IMAGE:
                 self._statistics.bad_images += 1
                 self._image_log.once(str(problem))
+            elif problem.kind is ProblemKind.CANDIDATES:
+                self._statistics.refused_candidates += 1
+                self._candidates_log.now_and_then(str(problem))
             else:
                 self._statistics.refused_inits += 1
                 self._init_log.now_and_then(str(problem))

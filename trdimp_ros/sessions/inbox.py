@@ -49,6 +49,11 @@ class SessionInbox:
         return self._images.dropped
 
     @property
+    def candidates_received(self) -> int:
+        """The number of a detector's messages that could be used."""
+        return self._sightings.received
+
+    @property
     def targets(self) -> tuple[TargetResult, ...]:
         """What was last seen of every target, in the order in which they were started."""
         return self._targets
