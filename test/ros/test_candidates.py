@@ -41,6 +41,7 @@ class Detector:
         self._client = client
         self._candidates = client.create_publisher(Detection2DArray, "tracker/candidates", 10)
         client.spin_until(lambda: self._candidates.get_subscription_count() > 0)
+        client.spin_for(0.5)  # until discovery is done on the other side as well
 
     def say(self, header, *detections: Detection2D) -> None:
         self._candidates.publish(Detection2DArray(header=header, detections=detections))
@@ -76,7 +77,7 @@ def test_candidates_of_a_past_image_start_targets_with_their_classes(system: Sys
         lambda message: labels.append({one.id: one.results[0].hypothesis.class_id for one in message.detections}),
         10,
     )
-    header = client.send_image(FRAMES[0]).header
+    header = client.track(FRAMES[0]).header
     client.track(FRAMES[1])
     detector.say(header, detection(CUP, ("mug", 0.9)), detection(BALL, ("toy", 0.9)), detection(BALL, ("mug", 0.1)))
     client.spin_until(lambda: ids(client))

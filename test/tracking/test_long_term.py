@@ -200,3 +200,37 @@ def test_what_was_removed_or_reset_is_forgotten():
     tracker.add("b", FRAMES[3], BOXES[3])
     assert tracker.phase("b") is Phase.SEEN
     assert tracker.track(FRAMES[4])["b"].found
+
+
+def test_a_detectors_box_is_asked_about_in_its_image_and_nothing_changes():
+    asked, plain = tiny_long_term(), tiny_long_term()
+    for tracker in (asked, plain):
+        tracker.detector_helps = True
+        for name, box in OTHER_BOXES.items():
+            tracker.add(name, FRAMES[0], box)
+        tracker.track(FRAMES[1])
+    boxes = [(name, Box(*box)) for name, box in OTHER_BOXES.items()]
+    answers = asked.likeness(FRAMES[0], [*boxes, ("a", Box(0, 0, 2, 2))])
+    assert len(answers) == 4
+    assert answers[-1] == 0.0, "of a size that it cannot have"
+    assert max(answers) > 0
+    assert asked.likeness(FRAMES[0], []) == []
+    assert asked.track(FRAMES[2]) == plain.track(FRAMES[2])
+
+
+def test_with_a_detectors_help_a_target_can_be_lost_without_a_search_and_is_put_where_it_says():
+    tracker = tiny_long_term(reacquire_after=2)
+    tracker.add("a", FRAMES[0], BOXES[0])
+    tracker.track(FRAMES[1])
+    tracker.config = tiny_config(reacquire_after=2, target_not_found_threshold=2.0)
+    for helps, phase in ((False, Phase.SEEN), (True, Phase.LOST)):
+        tracker.detector_helps = helps
+        for index in (2, 3):
+            tracker.track(FRAMES[index])
+        assert tracker.phase("a") is phase
+    x, y, w, h = BOXES[0]
+    tracker.put_on_probation("a", Box(x + 20, y + 10, 1.5 * w, 1.5 * h))
+    assert tracker.phase("a") is Phase.PROBATION
+    area = tracker.locate(FRAMES[4])["a"].search_area
+    assert area.x + area.w / 2 == pytest.approx(x + 20 + 0.75 * w, abs=5)
+    assert tracker.phase("a") is Phase.LOST, "it is not seen there"
