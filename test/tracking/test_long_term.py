@@ -231,6 +231,8 @@ def test_with_a_detectors_help_a_target_can_be_lost_without_a_search_and_is_put_
     x, y, w, h = BOXES[0]
     tracker.put_on_probation("a", Box(x + 20, y + 10, 1.5 * w, 1.5 * h))
     assert tracker.phase("a") is Phase.PROBATION
-    area = tracker.locate(FRAMES[4])["a"].search_area
-    assert area.x + area.w / 2 == pytest.approx(x + 20 + 0.75 * w, abs=5)
+    state = tracker.target("a")
+    assert state.position == pytest.approx([y + 10 + (1.5 * h - 1) / 2, x + 20 + (1.5 * w - 1) / 2], abs=0.01)
+    assert state.size == pytest.approx([1.5 * h, 1.5 * w], rel=0.01)
+    tracker.locate(FRAMES[4])
     assert tracker.phase("a") is Phase.LOST, "it is not seen there"
