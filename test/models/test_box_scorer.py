@@ -22,8 +22,8 @@ def parts():
 
 def scorer_of(regressor: BoxRegressor, *modulations: tuple[torch.Tensor, torch.Tensor]) -> BoxScorer:
     scorer = BoxScorer(regressor, len(modulations))
-    for place, (fine, coarse) in enumerate(modulations):
-        scorer.set_modulation(place, (fine[0], coarse[0]))
+    for index, (fine, coarse) in enumerate(modulations):
+        scorer.set_modulation(index, (fine[0], coarse[0]))
     return scorer
 
 
@@ -75,12 +75,12 @@ def test_several_targets_at_once_are_each_scored_as_alone():
     boxes = torch.tensor([10.0, 12.0, 25.0, 20.0]) + 8 * torch.rand(3, 5, 4)
     together = scorer_of(regressor, *modulations)
     scores, gradient = together.score_and_gradient(together.prepare(features), boxes)
-    for place, modulation in enumerate(modulations):
+    for index, modulation in enumerate(modulations):
         alone = scorer_of(regressor, modulation)
-        its_own = features[0][place, None], features[1][place, None]
-        wanted, wanted_gradient = alone.score_and_gradient(alone.prepare(its_own), boxes[place, None])
-        torch.testing.assert_close(scores[place, None], wanted)
-        torch.testing.assert_close(gradient[place, None], wanted_gradient, atol=1e-6, rtol=1e-4)
+        its_own = features[0][index, None], features[1][index, None]
+        wanted, wanted_gradient = alone.score_and_gradient(alone.prepare(its_own), boxes[index, None])
+        torch.testing.assert_close(scores[index, None], wanted)
+        torch.testing.assert_close(gradient[index, None], wanted_gradient, atol=1e-6, rtol=1e-4)
 
 
 def test_room_for_more_targets_is_the_same_room_for_fewer():

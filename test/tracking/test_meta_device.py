@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from trdimp_ros.testing.tiny import small_scene, tiny_network
+from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.testing.tiny import TINY_NETWORK, small_scene, tiny_network
 from trdimp_ros.tracking import (
     PRESETS,
     LongTermTracker,
@@ -116,6 +117,20 @@ def test_a_tracker_runs_where_the_device_is_not_the_host(monkeypatch, config, dt
     assert all(result.state == State.NORMAL for result in results.values())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("method", ["direct", "direct_iou"])
+def test_the_direct_box_head_runs_where_the_device_is_not_the_host(monkeypatch, method, dtype):
+    monkeypatch.setattr(multi_tracker, "read_decisions", DecidedElsewhere([State.NORMAL] * 20))
+    network = TrDiMPNet(replace(TINY_NETWORK, direct_channels=8)).eval()
+    config = replace(small(PRESETS["compact"]), box_method=method)
+    tracker = MultiTracker(network, config, 2, META, dtype)
+    for name in range(2):
+        tracker.add(name, FRAMES[0], BOXES[0])
+    assert len(tracker.track(FRAMES[1])) == 2
+    tracker.remove(0)
+    assert len(tracker.track(FRAMES[2])) == 1
+
+
 @pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
 @pytest.mark.parametrize("preset", ["compact", "trdimp"])
 def test_the_search_for_lost_targets_runs_where_the_device_is_not_the_host(monkeypatch, preset, dtype):
@@ -125,7 +140,9 @@ def test_the_search_for_lost_targets_runs_where_the_device_is_not_the_host(monke
 
     monkeypatch.setattr(multi_tracker, "read_decisions", DecidedElsewhere([State.NOT_FOUND] * 20))
     monkeypatch.setattr(image_search, "read_scores", nothing_stands_out)
-    config = replace(small(PRESETS[preset]), reacquire_budget=3, reacquire_after=1, exclusivity_overlap=0.5)
+    config = replace(
+        small(PRESETS[preset]), reacquire_budget=3, reacquire_after=1, exclusivity_overlap=0.5, camera_motion="on"
+    )
     tracker = LongTermTracker(tiny_network(), config, 2, META, dtype)
     stages: list[str] = []
     tracker.stage = stages.append

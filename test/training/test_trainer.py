@@ -297,29 +297,3 @@ def test_two_processes_train_together(toy_folder, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert len(rows) == 4
-
-
-STOPPED_BY_THE_FIRST = """
-import sys
-from pathlib import Path
-from trdimp_ros.testing.tiny import TINY_NETWORK
-from trdimp_ros.training.config import CompositionConfig, TrainingConfig
-from trdimp_ros.training.image_bank import load_image_bank
-from trdimp_ros.training.trainer import Trainer, rank, start_processes
-
-start_processes()
-config = TrainingConfig(steps=9, batch=4, iterations=2, composition=CompositionConfig(side=96))
-trainer = Trainer(TINY_NETWORK, config, load_image_bank([Path(sys.argv[1])], "train"))
-for _ in trainer.run(until=lambda: rank() == 0 and trainer.step >= 2):
-    pass
-Path(sys.argv[2], str(rank())).write_text(str(trainer.step))
-"""
-
-
-def test_the_first_process_stops_all_of_them(toy_folder, tmp_path):
-    """Clocks differ; a process that went on alone would wait for the others for ever."""
-    script = tmp_path / "stopped.py"
-    script.write_text(STOPPED_BY_THE_FIRST)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29618"]
-    subprocess.run([*command, str(script), str(toy_folder), str(tmp_path)], check=True, timeout=240)
-    assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["2", "2"]

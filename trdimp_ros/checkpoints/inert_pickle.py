@@ -34,7 +34,7 @@ def _no_storage(_identifier: object) -> Storage:
 
 
 _MISSING = object()
-"""In a place of the memo that nothing was put into."""
+"""At an index of the memo that nothing was put into."""
 
 
 class InertUnpickler:
@@ -130,21 +130,21 @@ class InertUnpickler:
         values, self._stack = self._stack, self._outer.pop()
         return values
 
-    def put(self, place: int) -> None:
-        """Remember the topmost value. Places are counted up, so that none is beyond the number of operations."""
-        if place > self._operations:
-            raise CheckpointError(f"damaged: its pickle remembers something at place {place}, out of order")
-        self._memo += [_MISSING] * (place + 1 - len(self._memo))
-        self._memo[place] = self.top()
+    def put(self, index: int) -> None:
+        """Remember the topmost value. Indices are counted up, so that none is beyond the number of operations."""
+        if index > self._operations:
+            raise CheckpointError(f"damaged: its pickle remembers something at index {index}, out of order")
+        self._memo += [_MISSING] * (index + 1 - len(self._memo))
+        self._memo[index] = self.top()
 
     def memoize(self) -> None:
         self._memo.append(self.top())
 
-    def get(self, place: int) -> None:
+    def get(self, index: int) -> None:
         """Push what was remembered."""
-        if place >= len(self._memo) or self._memo[place] is _MISSING:
-            raise CheckpointError(f"damaged: its pickle remembers nothing at place {place}")
-        self.push(self._memo[place])
+        if index >= len(self._memo) or self._memo[index] is _MISSING:
+            raise CheckpointError(f"damaged: its pickle remembers nothing at index {index}")
+        self.push(self._memo[index])
 
     def set_items(self, pairs: list[Any]) -> None:
         """Enter keys and values, alternating, into the topmost value."""

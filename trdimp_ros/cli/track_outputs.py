@@ -51,7 +51,7 @@ def open_outputs(
 
     Raises:
         ValueError: if an output cannot be written.
-        OSError: likewise.
+        OSError: for the same reasons.
     """
     outputs: list[Output] = []
     if options.csv:

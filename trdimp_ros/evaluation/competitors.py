@@ -85,7 +85,7 @@ def opencv_tracker(name: str, models: list[Path]) -> OpenCVTracker:
 
     Args:
         name: The tracker's name, one of `OPENCV_TRACKERS`.
-        models: Its ONNX files: backbone and head for nano, one file for vit.
+        models: ONNX files of the tracker: backbone and head for nano, one file for vit.
 
     Raises:
         ValueError: if this OpenCV lacks it, or its model files are missing.

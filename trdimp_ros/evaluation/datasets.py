@@ -24,7 +24,7 @@ class LabelledSequence:
 
     Attributes:
         name: The name of its folder.
-        frames: Its images.
+        frames: The sequence's images.
         truth: One box a frame, None where there is no target.
     """
 

@@ -230,7 +230,7 @@ def write_track(path: Path, run: SequenceRun) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    with complete_file(path) as place, place.open("w", newline="") as file:
+    with complete_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["frame", "x", "y", "w", "h", "confidence", "state", "overlap", "milliseconds"])
         times = [float("nan"), *run.milliseconds]

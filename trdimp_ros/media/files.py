@@ -55,25 +55,25 @@ def complete_file(path: Path) -> Iterator[Path]:
     if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
         yield path
         return
-    place = Path(os.path.realpath(path))
-    if not place.parent.is_dir():
-        raise ValueError(f"cannot write {path}: there is no folder {place.parent}")
-    beside = place.with_name(f".trdimp-{secrets.token_hex(6)}{place.suffix if len(place.suffix) < 16 else ''}")
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no folder {target.parent}")
+    beside = target.with_name(f".trdimp-{secrets.token_hex(6)}{target.suffix if len(target.suffix) < 16 else ''}")
     beside.touch(exist_ok=False)
     try:
         try:
             yield beside
         except KeyboardInterrupt:
             if beside.stat().st_size:
-                _put(beside, place)
+                _put(beside, target)
             raise
-        _put(beside, place)
+        _put(beside, target)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _put(beside: Path, place: Path) -> None:
+def _put(beside: Path, target: Path) -> None:
     """Have the disk confirm the file, so that a late error is not lost, and give it its name."""
     with beside.open("rb") as file:
         os.fsync(file.fileno())
-    beside.replace(place)
+    beside.replace(target)

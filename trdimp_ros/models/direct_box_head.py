@@ -1,7 +1,7 @@
-"""A box in one pass: from every place of the search area, the distances to the target's sides, and the box's quality.
+"""A box in one pass: from every cell of the search area, the distances to the target's sides, and the box's quality.
 
 The design is that of anchor-free detectors and trackers (FCOS, ICCV 2019; SiamFC++, AAAI 2020). The target is given by
-a reference frame in two ways: gains on the channels, and the likeness of each place to each part of the target
+a reference frame in two ways: gains on the channels, and the likeness of each cell to each part of the target
 (pixel-wise correlation; Alpha-Refine, CVPR 2021).
 """
 
@@ -130,8 +130,8 @@ class DirectBoxHead(nn.Module):
             (N, 5, H/8, W/8): the raw distances to the left, upper, right and lower side, and the logit of the box's
             overlap with the target. See `decode_boxes`.
         """
-        places = at_least_float32(self.likeness(feature)).flatten(2)  # (N, C, L)
-        likeness = (reference.parts @ functional.normalize(places, dim=1)).unflatten(2, feature.shape[2:])
+        cells = at_least_float32(self.likeness(feature)).flatten(2)  # (N, C, L)
+        likeness = (reference.parts @ functional.normalize(cells, dim=1)).unflatten(2, feature.shape[2:])
         gained = feature * reference.gains[..., None, None].to(feature.dtype)
         mixed = self.mixed(torch.cat([gained, likeness.to(feature.dtype)], dim=1))
         return at_least_float32(self.output(self.tower(mixed)))

@@ -32,9 +32,9 @@ class ParameterInfo:
     """What anybody who offers a parameter to a user needs to know of it.
 
     Attributes:
-        name: Its name, with a point after each section that it lies in: ``model.weights``.
+        name: The parameter's name, with a point after each section that it lies in: ``model.weights``.
         kind: What values it may have.
-        default: Its value where nobody gives one.
+        default: The parameter's value where nobody gives one.
         description: What it does, and what raising it does.
         dynamic: Whether it may change while what it configures is at work.
     """

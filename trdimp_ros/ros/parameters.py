@@ -183,7 +183,7 @@ def _value(info: ParameterInfo, plain: Any, or_empty: bool = False) -> Any:
 
     Args:
         info: The parameter.
-        plain: Its value as rclpy knows it.
+        plain: The parameter's value as rclpy knows it.
         or_empty: Whether no value stands for an empty list: rcl makes that of ``[]`` in a file.
 
     Raises:

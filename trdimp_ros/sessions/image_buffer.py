@@ -61,7 +61,7 @@ class BufferedImage:
 
     Attributes:
         source: The image.
-        number: Its position in the stream: 0 for the first image that arrived.
+        number: Position in the stream: 0 for the first image that arrived.
         arrival: When it arrived, seconds of the monotonic clock.
     """
 

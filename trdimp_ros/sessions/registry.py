@@ -40,8 +40,8 @@ class SessionTarget:
 
     Attributes:
         id: The id that users know it by.
-        label: Its class label.
-        key: Its name in the tracker; it stays when a target takes another's place.
+        label: Class label of the target.
+        key: Name of the target in the tracker; where a new target replaces the only one, it has the old one's.
         seen: The number of the image that it was looked for in last.
         result: What that image said of it.
         image: That image, where it could be decoded; else the last one that could.

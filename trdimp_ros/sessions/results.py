@@ -18,8 +18,8 @@ class TargetResult:
 
     Attributes:
         id: The target's id.
-        label: Its class label.
-        track: Its box, state and confidence.
+        label: Class label of the target.
+        track: Box, state and confidence of the target.
         frames_since_found: The number of images since it was found last; 0 when found in this one.
     """
 

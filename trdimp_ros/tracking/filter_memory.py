@@ -123,7 +123,7 @@ class FilterMemory:
         Args:
             slot: The slot (1,) int64 to write to.
             feature: The decoded feature (1, H, W, C).
-            maps: Its maps, each (1, H', W').
+            maps: Maps of the sample, each (1, H', W').
             weights: The weights (capacity, 1) of all samples.
         """
         for buffer, value in zip((self.features, *self.maps), (feature, *maps), strict=True):

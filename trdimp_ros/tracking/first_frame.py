@@ -47,7 +47,7 @@ def look_at_first_frame(
     Args:
         image: (H, W, 3) uint8 RGB.
         position: The target's position (row, column).
-        size: Its height and width.
+        size: Height and width of the target.
         scale: Image pixels per pixel of the network input.
         config: The augmentations.
         random: Source of the random shifts.

@@ -27,9 +27,9 @@ class FrameInputs(Generic[Values]):
 
     Attributes:
         position: (row, column) of the target in the last frame, image pixels.
-        size: Its height and width.
+        size: Height and width of the target in the last frame.
         scale: Image pixels per pixel of the network input that its size calls for.
-        base_size: Its size at scale 1.
+        base_size: Height and width of the target at scale 1.
         scale_bounds: Smallest and largest scale, for a tracker without IoU predictor.
         image_size: Rows and columns of the image.
         sample_positions: The centres of the search areas of N scales.

@@ -83,7 +83,7 @@ class ImageSearch:
     Args:
         network: The network prepared for inference.
         steps: Holds what has been learned of the targets, which is only read.
-        config: Its fixed fields give the sizes.
+        config: Parameters, whose fixed fields give the sizes.
     """
 
     def __init__(self, network: InferenceNetwork, steps: DeviceSteps, config: TrackerConfig) -> None:
@@ -162,8 +162,8 @@ class ImageSearch:
     def _peak(self, found: NDArray[np.float32], coordinates: Coordinates) -> ScorePeak:
         position, scale = sample_location(coordinates, self._side)
         middle = (np.asarray(self._score_size, np.float32) - 1) / 2
-        place = (position + (found[2:] - middle) * self._cell * scale).astype(np.float32)
-        return ScorePeak(place, float(found[0]), float(found[1]))
+        peak = (position + (found[2:] - middle) * self._cell * scale).astype(np.float32)
+        return ScorePeak(peak, float(found[0]), float(found[1]))
 
 
 def read_scores(packed: torch.Tensor) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ def ascend(
         scorer: Scores boxes on the maps.
         maps: The features of each target's search area, from `BoxScorer.prepare`.
         boxes: (T, R, 4) x, y, w, h in pixels of the network input.
-        settings: Its number of steps and space of the refinement are used.
+        settings: Give the number of steps and the space of the refinement.
         step: (4,) step length of each coordinate.
         decay: () factor on it after each step.
 

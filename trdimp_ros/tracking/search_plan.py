@@ -25,7 +25,7 @@ area's side are left out."""
 MOST_STEPS = 24
 """At most so many areas lie beside one another; those of a tiny target in a huge image leave gaps."""
 
-Place = tuple[float, float]
+Position = tuple[float, float]
 """Row and column."""
 
 
@@ -37,7 +37,7 @@ class SearchPlace(NamedTuple):
         size_factor: The size to look for in units of the size last seen clearly.
     """
 
-    position: Place
+    position: Position
     size_factor: float
 
 
@@ -60,7 +60,7 @@ class LostTarget(NamedTuple):
         images_lost: The number of images since.
     """
 
-    position: Place
+    position: Position
     length: float
     speed: float
     images_lost: int

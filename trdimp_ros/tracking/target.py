@@ -52,7 +52,7 @@ class TargetState:
         position: Row and column of its middle.
         size: Height and width.
         scale: Image pixels per pixel of the network input.
-        base_size: Its size divided by the scale at initialisation.
+        base_size: Size of the target divided by the scale at initialisation.
         clear_size: Size when the target was last seen clearly, see `TrackerConfig.clear_view_threshold`.
         clear_scale: Scale of that frame.
         frame_number: 1 for the first frame.
@@ -76,7 +76,7 @@ class LocatedFrame:
     Attributes:
         decision: What was decided for the target.
         sample_position: Centre of the search area of the chosen scale.
-        sample_scale: Its image pixels per pixel of the network input.
+        sample_scale: Image pixels of the search area per pixel of the network input.
     """
 
     decision: FrameDecision

@@ -43,7 +43,7 @@ def initial_network(config: NetworkConfig, label_width: float, seed: int, pretra
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     with torch.no_grad():
-        # The backbone's feature is never negative, so random weights would give all places one large common part, and
+        # The backbone's feature is never negative, so random weights would give all cells one large common part, and
         # neither attention nor filter could tell them apart. Weights that sum to zero remove it.
         projection = network.classifier.projection.weight
         projection -= projection.mean(dim=(1, 2, 3), keepdim=True)

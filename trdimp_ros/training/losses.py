@@ -163,7 +163,7 @@ class LossWeights:
         intermediate_filters: Mean over the iterates between them.
         contrast: `contrastive_loss`, used where targets are given for it.
         direct_box: Boxes of the direct box head.
-        direct_quality: Its qualities.
+        direct_quality: Qualities of the direct box head.
     """
 
     box: float = 0.01
@@ -190,8 +190,8 @@ def weighted_losses(
     Args:
         output: What `TrainingPass` returned, with at least three filter iterates.
         label: (T, S, H', W') classifier labels of the test frames.
-        proposal_density: (T, S, R).
-        true_density: (T, S, R).
+        proposal_density: Density (T, S, R) that the proposals were drawn with.
+        true_density: Density (T, S, R) of the true box at the proposals.
         weights: None: the defaults.
         present: (T, S) bool, frames with a target; None: all. The labels of the others should be zero.
         targets: Where the targets are in training and test frames, for `contrastive_loss`; None: without that loss.

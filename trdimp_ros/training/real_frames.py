@@ -52,9 +52,9 @@ def draw_real_views(
     chosen = torch.where(absent, others.view(frames, batch), clips).flatten()
     # Every frame of a sample from another part of its clip, in no order.
     part = torch.argsort(uniform(generator, 0, 1, frames, batch), dim=0)
-    place = (part + uniform(generator, 0, 1, frames, batch)).flatten() / frames
+    fraction = (part + uniform(generator, 0, 1, frames, batch)).flatten() / frames
     length = bank.clip_lengths[chosen]
-    index = bank.clip_starts[chosen] + torch.minimum((place * length).long(), length - 1)
+    index = bank.clip_starts[chosen] + torch.minimum((fraction * length).long(), length - 1)
 
     texels = bank.frame_boxes[index]  # (I*S, 4)
     half = texels[:, 2:] / SCENE_SIDE  # in units of u
