@@ -30,7 +30,7 @@ def gaussian_label(
         image_size: Height and width of the network input in pixels.
         filter_size: Side of the target filter; an even filter shifts the map by half a cell.
         sigma_factor: Standard deviation divided by sqrt(rows * columns).
-        end_pad: With an even filter give one more row and column, the size of a score map.
+        end_pad: Whether an even filter gives one more row and column, the size of a score map.
         density: Normalise to a probability density (per cell) instead of a peak of 1.
 
     Returns:

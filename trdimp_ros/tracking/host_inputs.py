@@ -35,7 +35,7 @@ class FrameInputs(Generic[Values]):
         sample_positions: The centres of the search areas of N scales.
         sample_scales: Their image pixels per pixel of the network input.
         uniform: Random numbers from 0 to 1 for the candidate boxes.
-        taps: For rows, then columns: first source line, second one, share of the second; see `stacked_taps`.
+        taps: First source line, second one and share of the second, for rows, then columns; see `stacked_taps`.
         widths: Pixels in a line of the uploaded crops.
     """
 

@@ -37,7 +37,7 @@ class SearchInputs(Generic[Values]):
     Attributes:
         index: The index of the target that is looked for in it.
         width: Pixels in a line of the uploaded crop.
-        taps: For rows, then columns: first source line, second one, share of the second; see `stacked_taps`.
+        taps: First source line, second one and share of the second, for rows, then columns; see `stacked_taps`.
         neighborhood: Height and width, in score cells, of the box round the peak in which no second one counts.
     """
 

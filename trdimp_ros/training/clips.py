@@ -41,7 +41,7 @@ def synthetic_clip(bank: ImageBank, seed: int, frames: int = 60, leaves: bool = 
 
     Args:
         bank: The objects and backgrounds to choose from.
-        seed: The same seed gives the same clip.
+        seed: Seed of the clip; the same one gives the same clip.
         frames: The clip's length.
         leaves: The target leaves the picture in the middle of the clip and returns.
     """
