@@ -24,6 +24,8 @@ from lifecycle_msgs.msg import State
 from trdimp_ros.testing.late_detector import LateDetection, command, show_all
 from trdimp_ros.testing.ros_harness import running_system
 
+STARTING_SECONDS = 300.0
+"""A machine that does other things as well takes its time to start two processes."""
 CYCLE = 200
 """Frames of the scene from one loss to the next, besides the absence itself."""
 
@@ -58,15 +60,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running_system(Path(folder), Path("unused")) as system:
         client = system.client
         client.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
-        system.start("tracker", parameters)
-        client.wait_for_state(State.PRIMARY_STATE_ACTIVE)
         environment = os.environ | {"ROS_DOMAIN_ID": str(system.domain)}
         detector = subprocess.Popen(command(plan), env=environment)
-        begun = time.monotonic()
         try:
-            client.spin_until(lambda: client.images.get_subscription_count() == 2)
+            system.start("tracker", parameters)
+            client.spin_until(lambda: client.images.get_subscription_count() == 2, STARTING_SECONDS)
+            client.wait_for_state(State.PRIMARY_STATE_ACTIVE)
             client.spin_until(lambda: client.count_publishers("tracker/state") > 0)
             client.spin_for(0.5)
+            begun = time.monotonic()
             judge = show_all(client, plan, options.patience)
             client.spin_for(2.0)
         finally:

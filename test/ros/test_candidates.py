@@ -179,8 +179,8 @@ def test_a_late_and_rare_detector_keeps_a_target_alive_through_losses(system: Sy
         },
     )
     client = system.client
-    client.wait_for_state(State.PRIMARY_STATE_ACTIVE)
     with running(system, plan):
+        client.wait_for_state(State.PRIMARY_STATE_ACTIVE)
         client.spin_until(lambda: client.images.get_subscription_count() == 2)
         client.spin_until(lambda: client.count_publishers("tracker/state") > 0)
         client.spin_for(0.5)  # until discovery is done on the other side as well
