@@ -38,7 +38,8 @@ def main() -> None:
     parser.add_argument("--late", type=int, default=300, help="milliseconds")
     parser.add_argument("--stride", type=int, default=1, help="show every so many frames of the scene")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--width", type=int, default=960, help="in a wide image a target returns far away")
+    parser.add_argument("--height", type=int, default=240)
     parser.add_argument("--auto-init", default="all", choices=["all", "idle", "lost"])
     parser.add_argument("--search", type=int, default=0, help="reacquire_budget: the tracker's own search beside it")
     parser.add_argument("--patience", type=float, default=20.0, help="seconds for the states of an image")
@@ -46,7 +47,7 @@ def main() -> None:
     plan = LateDetection(
         frames=options.losses * (CYCLE + options.longest),
         absences=options.losses,
-        **{name: getattr(options, name) for name in ("longest", "seed", "width", "stride", "every", "late")},
+        **{name: getattr(options, name) for name in ("longest", "seed", "width", "height", "stride", "every", "late")},
     )
     parameters = {
         "preset": "compact",

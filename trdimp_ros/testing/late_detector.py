@@ -51,7 +51,8 @@ class LateDetection:
         absences: How often the target leaves the image and returns elsewhere in another size.
         longest: Longest absence in frames of the scene.
         seed: The scene's seed.
-        width: Width of the images; the height is three quarters of it.
+        width: Width of the images. In a wide one a target returns far from where it was lost.
+        height: Height of the images; sizes of targets are shares of the smaller side.
         stride: Every so many frames of the scene one is shown.
         every: The detector looks at every so many images shown.
         late: Milliseconds, by the stamps, after which it says what it has seen.
@@ -62,6 +63,7 @@ class LateDetection:
     longest: int = 30
     seed: int = 0
     width: int = 320
+    height: int = 240
     stride: int = 1
     every: int = 30
     late: int = 300
@@ -70,7 +72,7 @@ class LateDetection:
         """The scene with one target."""
         script = SceneScript(
             width=self.width,
-            height=self.width * 3 // 4,
+            height=self.height,
             frames=self.frames,
             seed=self.seed,
             targets=1,
