@@ -1,4 +1,4 @@
-"""TrDiMP, a transformer-assisted discriminative single-object tracker, for Python, a shell and ROS 2.
+"""TrDiMP, a transformer-assisted discriminative object tracker, for Python, a shell and ROS 2.
 
 Layers, each importing only from those before it: ``models`` (torch modules), ``checkpoints`` (weight files),
 ``tracking`` (the loop), ``media`` (video in and out), ``cli`` and ``ros``.

@@ -25,7 +25,7 @@ class Whereabout(NamedTuple):
 
     Attributes:
         number: The number of the image.
-        box: Its box, or the last one known.
+        box: Box of the target, or the last one known.
         lost: Whether it was not seen, or only on probation.
     """
 

@@ -137,7 +137,7 @@ class Judge:
         delays: Images from each return until the target was found again under its first id; None: not found.
         absent: Images without the target.
         wrong: Images in which something that is not the target was said to be it (state normal).
-        overlaps: Of every image in which the target was seen for sure.
+        overlaps: Overlap with the truth in every image in which the target was seen for sure.
     """
 
     plan: LateDetection
