@@ -64,3 +64,19 @@ def test_every_tracker_parameter_that_is_named_exists():
     named |= set(re.findall(r"--set ([a-z_]+)=", README))
     assert named
     assert named <= known
+
+
+def test_the_nodes_parameters_have_the_defaults_that_are_shown():
+    pytest.importorskip("rclpy")
+    from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters  # noqa: PLC0415
+
+    known = parameters_of(TrackerNodeParameters)
+    table = README.partition("### Parameters of `tracker`")[2].partition("###")[0]
+    shown = dict(re.findall(r"^\| `([a-z_.]+)` \| (\S+) \|", table, re.MULTILINE))
+    defaults = {name: str(known[name].default) for name in shown}
+    defaults = {
+        name: {"True": "true", "False": "false", "": "(empty)"}.get(text, text) for name, text in defaults.items()
+    }
+    assert shown == defaults
+    groups = ("tracker.", "candidates.")
+    assert {name for name in known if not name.startswith(groups)} <= set(shown), "every other one is in the table"
