@@ -1,4 +1,4 @@
-"""Camera (a video, an image folder or the rendered scene), tracker and follower; ends with a summary."""
+"""Camera (a video, an image folder or a rendered scene), tracker and follower; ends with a summary for each target."""
 
 from launch.actions import (
     DeclareLaunchArgument,
@@ -19,12 +19,16 @@ from launch import LaunchDescription
 SHARE = FindPackageShare("trdimp_ros")
 
 ARGUMENTS = {
-    "source": ("scene", "scene, a video file, or a folder of images."),
+    "source": (
+        "two_targets",
+        "two_targets (rendered; one leaves and comes back elsewhere), scene (rendered; one target), a video file, or a "
+        "folder of images.",
+    ),
     "init": ("", "Box x,y,w,h in the first image, pixels; empty: the first true box, where the source has one."),
     "rate": ("10.0", "Images per second; 0: the source's own rate."),
     "contact_sheet": ("", "PNG file to write the results into."),
     "params_file": (
-        PathJoinSubstitution([SHARE, "config", "tracker.yaml"]),
+        PathJoinSubstitution([SHARE, "config", "demo.yaml"]),
         "YAML file with parameters of the tracker.",
     ),
     "preset": ("", "compact, trdimp, ...; empty: as in params_file."),

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ament_index_python.packages import get_package_prefix
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 SHEET = Path("out/ros_demo.png")
 RATE = 10.0
@@ -28,9 +28,10 @@ def main() -> int:
     SHEET.parent.mkdir(exist_ok=True)
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100))
-    camera_arguments = [f"rate:={RATE}", f"contact_sheet:={SHEET}", *sys.argv[1:]]
-    print(f"camera, tracker and follower: 200 frames of a rendered scene at {RATE:g} Hz", flush=True)
-    tracker = start("tracker_node", "--log-level", "warn")
+    camera_arguments = ["source:=two_targets", f"rate:={RATE}", f"contact_sheet:={SHEET}", *sys.argv[1:]]
+    print(f"camera, tracker and follower: 200 frames of a rendered scene with two targets at {RATE:g} Hz", flush=True)
+    settings = Path(get_package_share_directory("trdimp_ros"), "config", "demo.yaml")
+    tracker = start("tracker_node", "--log-level", "warn", "--params-file", str(settings))
     follow = start("follow_node", "--log-level", "error")
     camera = start("camera_node", *(word for pair in camera_arguments for word in ("-p", pair)))
     try:

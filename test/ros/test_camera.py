@@ -17,6 +17,8 @@ from trdimp_ros.tracking import Box, State, TrackResult
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)
 BOX = Box(1, 2, 3, 4)
+SEEN = TrackResult(BOX, 0.9, State.NORMAL, BOX)
+LOST = TrackResult(BOX, 0.1, State.NOT_FOUND, BOX)
 
 
 def test_lockstep_waits_for_every_result_in_every_round(system: System, tmp_path):
@@ -56,9 +58,19 @@ def test_what_it_keeps_is_bounded(tmp_path):
 def test_the_summary_counts_each_image_once():
     summary = Summary()
     for index in (0, 0, 1, 2, 4):
-        summary.add(index, BOX, BOX if index < 2 else None, 0.01 * index)
+        summary.add(index, SEEN, BOX if index < 2 else None, 0.01 * index)
     assert summary.text(shown=5) == "frames=5 mean_iou=1.000 drops=1 latency_p50_ms=20.0 latency_p99_ms=39.6"
     assert Summary().text(shown=0) == "frames=0 mean_iou=unknown drops=0 latency_p50_ms=0.0 latency_p99_ms=0.0"
+
+
+def test_the_summary_says_after_how_many_returns_the_target_was_found_again():
+    summary = Summary()
+    elsewhere = Box(50, 50, 3, 4)
+    said = [(SEEN, BOX), (LOST, None), (SEEN, BOX), (LOST, None), (LOST, BOX), (SEEN, elsewhere), (SEEN, BOX)]
+    said += [(LOST, None), (LOST, BOX), (SEEN, elsewhere), (LOST, None)]
+    for index, (result, truth) in enumerate(said):
+        summary.add(index, result, truth, 0.01)
+    assert summary.text(shown=11).endswith(" found_again=2/3")
 
 
 @pytest.mark.parametrize("announced", [0, 100, 10_000])
@@ -66,9 +78,10 @@ def test_the_sheet_has_a_bounded_number_of_tiles_however_long_the_clip(announced
     tiles = SheetTiles(announced)
     for index in range(3000):
         tiles.shown(index, PICTURE)
-        assert len(tiles._images) + len(tiles._drawn) <= 2 * SHEET_TILES
+        assert len(tiles._images) <= 2 * SHEET_TILES
+        assert set(tiles._results) <= set(tiles._images)
         if index % 3:
-            tiles.found(index, TrackResult(BOX, 0.5, State.NORMAL, BOX), None)
+            tiles.found(index, "", SEEN, None)
     tiles.write(tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").is_file()
 

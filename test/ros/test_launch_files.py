@@ -14,8 +14,10 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from trdimp_ros.media.demo_scene import PATHS
 from trdimp_ros.parameters import parameters_of
 from trdimp_ros.ros.camera_node import CameraParameters
+from trdimp_ros.ros.clip import TWO_TARGETS
 from trdimp_ros.ros.rviz_configuration import plane_frame, rviz_configuration
 from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters
 from trdimp_ros.testing.launch_model import Launched, run_launch_file
@@ -143,6 +145,25 @@ def test_the_demo_starts_a_video_at_a_box(launch):
         "init": [10.0, 20.0, 30.0, 40.5],
     }
     assert set(parameters(camera)) <= set(parameters_of(CameraParameters))
+
+
+def test_the_demo_shows_two_targets_with_room_for_both(launch):
+    tracker, _, camera = launch("demo.launch.py").nodes
+    assert parameters(camera)["source"] == TWO_TARGETS
+    file = Path(tracker["parameters"][0])
+    given = flat(yaml.safe_load(file.read_text())["/**"]["ros__parameters"])
+    known = parameters_of(TrackerNodeParameters)
+    assert all(known[name].kind.from_plain(name, value) == value for name, value in given.items())
+    assert given["max_targets"] == len(PATHS)
+    assert given["tracker.reacquire_budget"] > 0
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    """Parameters by their names in ROS, with the names of their sections before them."""
+    found = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
 
 
 @pytest.mark.parametrize(("init", "message"), [("1,2,3", "four numbers"), ("a,b,c,d", "init must be a number")])

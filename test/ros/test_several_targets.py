@@ -164,3 +164,27 @@ def test_with_room_for_one_an_init_takes_its_place(system: System):
     begin_all(client, cup=CUP)
     begin_all(client, ball=BALL)
     show(client, FRAMES[1], {"ball"})
+
+
+def test_eight_targets_and_a_camera_that_is_too_fast(system: System):
+    """Every image is either dropped or looked at for all targets, and the newest one is never dropped."""
+    names = [str(number) for number in range(1, 9)]
+    system.start_tracker(max_targets=len(names), frame_buffer=0.0)
+    client, statuses = system.client, []
+    client.create_subscription(DiagnosticArray, "/diagnostics", lambda message: statuses.append(message.status[0]), 10)
+    begin_all(
+        client, **{name: Box(8.0 + 16 * number, 20.0 + 8 * number, 24.0, 24.0) for number, name in enumerate(names)}
+    )
+    for index in range(40):
+        message = client.send_image(FRAMES[index % 12])
+        client.spin_for(0.005)
+    client.spin_until(lambda: set(states_of(client, nanoseconds(message.header.stamp))) == set(names))
+    stamps = {nanoseconds(state.header.stamp) for state in client.states}
+    assert all(len(states_of(client, stamp)) == len(names) for stamp in stamps - {min(stamps)})
+    seen = len(statuses)
+    client.spin_until(lambda: len(statuses) > seen + 1)  # one that was made after this was asked
+    values = {pair.key: pair.value for pair in statuses[-1].values}
+    received, processed, dropped = (int(values[f"images {what}"]) for what in ("received", "processed", "dropped"))
+    assert received == processed + dropped
+    assert dropped > 0
+    assert values["targets"] == "8"

@@ -49,16 +49,21 @@ def draw_result(frame: Frame, result: TrackResult, truth: Box | None = None, lab
     return canvas
 
 
-def draw_results(frame: Frame, results: Sequence[tuple[str, TrackResult]], caption: str = "") -> Frame:
+def draw_results(
+    frame: Frame, results: Sequence[tuple[str, TrackResult]], caption: str = "", truths: Sequence[Box] = ()
+) -> Frame:
     """A copy of the frame with several targets, each with its search area, box, id, state and confidence at the box.
 
     Args:
         frame: The image (H, W, 3) uint8 RGB.
         results: The id and the result of every target.
         caption: Written into the upper left corner.
+        truths: True boxes, where they are known.
     """
     canvas = np.ascontiguousarray(frame).copy()
     unit = max(1, round(min(frame.shape[:2]) / 360))
+    for truth in truths:
+        _rectangle(canvas, truth, TRUTH_COLOR, 1)
     for name, result in results:
         color = COLORS[result.state]
         _rectangle(canvas, result.search_area, SEARCH_AREA_COLOR, 1)

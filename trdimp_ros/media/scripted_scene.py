@@ -44,6 +44,11 @@ class ScriptedScene:
 
     Args:
         script: What happens.
+        paths: The stays of every object, targets first, where they are not to be planned by chance; with them the
+            script's absences and crossings have no meaning.
+
+    Raises:
+        ValueError: for another number of paths than the script has objects.
 
     Attributes:
         rate: Frames per second.
@@ -52,14 +57,17 @@ class ScriptedScene:
 
     rate = 25.0
 
-    def __init__(self, script: SceneScript) -> None:
+    def __init__(self, script: SceneScript, paths: list[list[Stay]] | None = None) -> None:
+        objects = script.targets + script.look_alikes
+        if paths is not None and len(paths) != objects:
+            raise ValueError(f"a scene of {objects} objects needs as many paths, got {len(paths)}")
         self.script = script
         random = np.random.default_rng(script.seed)
         side = min(script.width, script.height)
         height, width = (max(round(share * side), 4) for share in SIZE)
         self._patches = _patches(script, random, height, width)
         self._camera = camera_path(script, random)
-        paths = plan_paths(script, random)
+        paths = plan_paths(script, random) if paths is None else paths
         self._boxes = [_boxes(stays, script.frames, self._camera, (height, width)) for stays in paths]
         self.depth = [int(number) for number in random.permutation(len(paths))]
         self._margin = np.ceil(np.abs(self._camera).max(axis=0)).astype(int) + 1

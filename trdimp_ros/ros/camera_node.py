@@ -1,6 +1,6 @@
-"""The node `camera`: plays a video, a folder of images or the rendered scene, starts the tracker on it, and sums up.
+"""The node `camera`: plays a video, a folder of images or a rendered scene, starts the tracker on it, and sums up.
 
-It knows the truth of what it shows (exactly for the rendered scene, from groundtruth_rect.txt for an OTB folder), so it
+It knows the truth of what it shows (exactly for a rendered scene, from groundtruth_rect.txt for an OTB folder), so it
 can say at the end how well the tracker did and how late its results came.
 """
 
@@ -43,11 +43,13 @@ class CameraParameters:
     """The parameters of the node."""
 
     source: str = parameter(
-        SCENE, "What is shown: scene (rendered, with exact truth), a video file, or a folder of images.", dynamic=False
+        SCENE,
+        "What is shown: scene or two_targets (rendered, with exact truth), a video file, or a folder of images.",
+        dynamic=False,
     )
     rate: float = parameter(10.0, "Images per second; 0: the source's own rate.", 0.0, 1000.0, False)
-    width: int = parameter(640, "Width of the rendered scene in pixels.", 64, 8192, False)
-    height: int = parameter(480, "Height of the rendered scene in pixels.", 64, 8192, False)
+    width: int = parameter(640, "Width of a rendered scene in pixels.", 64, 8192, False)
+    height: int = parameter(480, "Height of a rendered scene in pixels.", 64, 8192, False)
     frame_id: str = parameter("camera", "Frame of the images.")
     loop: bool = parameter(False, "Begin again at the end, with no summary.")
     reliable: bool = parameter(False, "Publish images reliably; else best effort, as cameras do.", dynamic=False)
@@ -56,7 +58,7 @@ class CameraParameters:
     )
     init: tuple[float, float, float, float] = parameter(
         (0.0, 0.0, 0.0, 0.0),
-        "Box x, y, w, h in the first image, pixels; zeros: the first true box.",
+        "Box x, y, w, h of the first target in the first image, pixels; zeros: the first true box.",
         -1e6,
         1e6,
         False,
@@ -96,9 +98,12 @@ class CameraNode(ParameterNode[CameraParameters]):
         if self._first is None:
             raise ValueError(f"the source {source} holds no frame that can be read")
         init = Box(*self.parameters.init)
-        self._init = init if init.w > 0 else self._clip.truth(0)
+        boxes = {name: self._clip.truth(0, target) for target, name in enumerate(self._clip.ids)}
+        if init.w > 0:
+            boxes[self._clip.ids[0]] = init
+        self._boxes = {name: box for name, box in boxes.items() if box is not None}
         self._starts_tracker = self.parameters.initialize
-        if self._starts_tracker and self._init is None:
+        if self._starts_tracker and len(self._boxes) < len(boxes):
             raise ValueError("no true box is known for the first image; set init to x, y, w, h or initialize to false")
 
         self._index = -1
@@ -114,8 +119,13 @@ class CameraNode(ParameterNode[CameraParameters]):
     def _begin_round(self) -> None:
         """Forget the results of the last round, also those that are still on their way."""
         self._awaited: OrderedDict[int, int] = OrderedDict()  # index of the image, by its stamp
-        self._summary = Summary()
+        self._summaries = {name: Summary() for name in self._clip.ids}
         self._tiles = SheetTiles(len(self._clip.frames))
+
+    @property
+    def _answered(self) -> int:
+        """Index of the last image that has the results of all targets; -1: none."""
+        return min(summary.answered for summary in self._summaries.values())
 
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -125,7 +135,7 @@ class CameraNode(ParameterNode[CameraParameters]):
             self._finish_when_quiet()
         elif self._index < 0:
             self._start()
-        elif not (self.parameters.lockstep and self._summary.answered < self._index):
+        elif not (self.parameters.lockstep and self._answered < self._index):
             self._show_next()
 
     def _start(self) -> None:
@@ -136,14 +146,14 @@ class CameraNode(ParameterNode[CameraParameters]):
             self._index = 0
             self._publish(0, self._first)
             return
-        if self._summary.answered >= 0:  # the first state has come
+        if self._answered >= 0:  # all first states have come
             self._index = 0
             return
         if self._inits.get_subscription_count() and time.monotonic() - self._first_sent > RETRY_SECONDS:
             self._first_sent = time.monotonic()
             header = self._publish(0, self._first)
-            assert self._init is not None
-            self._inits.publish(Detection2D(header=header, bbox=box_message(self._init)))
+            for name, box in self._boxes.items():
+                self._inits.publish(Detection2D(header=header, id=name, bbox=box_message(box)))
 
     def _show_next(self) -> None:
         frame = next(self._iterator, None)
@@ -172,20 +182,24 @@ class CameraNode(ParameterNode[CameraParameters]):
     def _on_state(self, message: TrackState) -> None:
         if message.state == TrackState.IDLE:
             return
+        name = message.target_id if len(self._clip.ids) > 1 else self._clip.ids[0]
         stamp = nanoseconds(message.header.stamp)
-        index = self._awaited.pop(stamp, None)
-        if index is None:
+        index = self._awaited.get(stamp)
+        if index is None or name not in self._summaries:
             return
-        box, truth = box_of_message(message.bbox), self._clip.truth(index)
+        truth = self._clip.truth(index, self._clip.ids.index(name))
         state = State.HARD_NEGATIVE if message.distractor else STATES[message.state]
-        self._summary.add(index, box, truth, (self._now() - stamp) / 1e9)
-        self._tiles.found(index, TrackResult(box, message.confidence, state, box), truth)
+        box = box_of_message(message.bbox)
+        result = TrackResult(box, message.confidence, state, box)
+        self._summaries[name].add(index, result, truth, (self._now() - stamp) / 1e9)
+        self._tiles.found(index, name, result, truth)
 
     def _finish_when_quiet(self) -> None:
-        if self._summary.answered < self._index and time.monotonic() - self._ended < LAST_RESULT_SECONDS:
+        if self._answered < self._index and time.monotonic() - self._ended < LAST_RESULT_SECONDS:
             return
         if self._starts_tracker:
-            print(self._summary.text(self._index + 1), flush=True)
+            for name, summary in self._summaries.items():
+                print((f"target {name}: " if name else "") + summary.text(self._index + 1), flush=True)
             if self.parameters.contact_sheet:
                 self._tiles.write(Path(self.parameters.contact_sheet))
         raise SystemExit(0)

@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from trdimp_ros.evaluation.metrics import read_boxes
-from trdimp_ros.media.drawing import contact_sheet, draw_result, write_image
+from trdimp_ros.media.demo_scene import demo_scene
+from trdimp_ros.media.drawing import contact_sheet, draw_result, draw_results, write_image
 from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.media.scripted_scene import ScriptedScene
 from trdimp_ros.media.sources import Frame, FrameSource, open_source
 from trdimp_ros.tracking import Box, TrackResult
 from trdimp_ros.tracking.geometry import intersection_over_union
 
-SCENE = "scene"
+SCENE, TWO_TARGETS = "scene", "two_targets"
 VISIBLE = 0.5
-"""Share of the target that must be seen for a frame of the scene to count in the mean overlap."""
+"""Share of the target that must be seen for a frame of a scene to count in the mean overlap."""
+FOUND_AGAIN = 0.5
+"""Overlap from which on a target that has returned counts as found."""
 
 SHEET_TILES = 20
 LATENCIES = 100_000
@@ -28,20 +32,27 @@ class Clip:
     """What is shown, with its truth where known.
 
     Args:
-        source: `SCENE`, a video file, or a folder of images.
-        width: Width of the rendered scene in pixels.
-        height: Height of the rendered scene in pixels.
+        source: `SCENE`, `TWO_TARGETS`, a video file, or a folder of images.
+        width: Width of a rendered scene in pixels.
+        height: Height of a rendered scene in pixels.
 
     Raises:
         ValueError: if there is no such source, or its file of true boxes is not one.
+
+    Attributes:
+        frames: The images.
+        ids: The ids of the targets; of a single one it is empty, and the tracker may choose it.
     """
 
     def __init__(self, source: str, width: int, height: int) -> None:
         self.frames: FrameSource
-        self._scene = RenderedScene(width, height) if source == SCENE else None
+        self.ids: tuple[str, ...] = ("",)
         self._truth: list[Box | None] = []
-        if self._scene is not None:
-            self.frames = self._scene
+        if source == SCENE:
+            self.frames = RenderedScene(width, height)
+        elif source == TWO_TARGETS:
+            self.frames = scene = demo_scene(width, height)
+            self.ids = tuple(str(number + 1) for number in range(scene.script.targets))
         else:
             # Unlike Path.expanduser this leaves the home of an unknown user as it is.
             path = Path(os.path.expanduser(source))
@@ -50,15 +61,22 @@ class Clip:
             if truth.is_file():
                 self._truth = read_boxes(truth)
 
-    def truth(self, index: int) -> Box | None:
-        """The true box of a frame; None where it is unknown or the target cannot be seen well."""
-        if self._scene is not None:
-            return self._scene.box(index) if self._scene.visibility(index) >= VISIBLE else None
+    def truth(self, index: int, target: int = 0) -> Box | None:
+        """The true box of a target in a frame; None where it is unknown or the target cannot be seen well.
+
+        Args:
+            index: The frame.
+            target: The target's place in `ids`.
+        """
+        if isinstance(self.frames, RenderedScene):
+            return self.frames.box(index) if self.frames.visibility(index) >= VISIBLE else None
+        if isinstance(self.frames, ScriptedScene):
+            return self.frames.box(index, target) if self.frames.visibility(index, target) >= VISIBLE else None
         return self._truth[index] if index < len(self._truth) else None
 
 
 class Summary:
-    """Sums up the results of one round of a clip. A long clip needs no more memory than a short one.
+    """Sums up the results of one target in one round of a clip. A long clip needs no more memory than a short one.
 
     Attributes:
         answered: Index of the last image that has a result; -1: none.
@@ -70,26 +88,52 @@ class Summary:
         self._overlaps = 0.0
         self._with_truth = 0
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._returns = self._found_again = 0
+        self._away = self._sought = False
 
-    def add(self, index: int, box: Box, truth: Box | None, latency: float) -> None:
-        """Count an image's result: its box, the true one where it is known, and the latency in seconds."""
-        if index == self.answered:  # the first image may be sent, and answered, more than once
+    def add(self, index: int, result: TrackResult, truth: Box | None, latency: float) -> None:
+        """Count what is said of an image.
+
+        Args:
+            index: The image's; one that does not come after the last is not counted.
+            result: What is said of it.
+            truth: The true box where it is known and the target can be seen.
+            latency: Seconds from the image to its result.
+        """
+        if index <= self.answered:  # the first image may be sent, and answered, more than once
             return
         self.answered = index
         self._results += 1
-        if truth is not None:
-            self._overlaps += intersection_over_union(box, truth)
+        if truth is None:
+            self._away, self._sought = self._with_truth > 0, False
+        else:
+            overlap = intersection_over_union(result.box, truth)
+            self._overlaps += overlap
             self._with_truth += 1
+            self._count_return(result.found and overlap >= FOUND_AGAIN)
         if index > 0:  # the first result waits for the initialisation
             self._latencies.append(latency * 1e3)
 
+    def _count_return(self, found: bool) -> None:
+        if self._away:
+            self._returns += 1
+            self._away, self._sought = False, True
+        if self._sought and found:
+            self._found_again += 1
+            self._sought = False
+
     def text(self, shown: int) -> str:
-        """One line: frames shown, mean overlap where the truth is known, frames without result, latencies."""
+        """One line: frames shown, mean overlap and returns where the truth is known, frames without result, latencies.
+
+        Args:
+            shown: The number of images.
+        """
         mean_iou = f"{self._overlaps / self._with_truth:.3f}" if self._with_truth else "unknown"
         median, high = np.percentile(self._latencies or [0.0], (50, 99))
+        returns = f" found_again={self._found_again}/{self._returns}" if self._returns else ""
         return (
             f"frames={shown} mean_iou={mean_iou} drops={shown - self._results} "
-            f"latency_p50_ms={median:.1f} latency_p99_ms={high:.1f}"
+            f"latency_p50_ms={median:.1f} latency_p99_ms={high:.1f}{returns}"
         )
 
 
@@ -103,23 +147,30 @@ class SheetTiles:
     def __init__(self, frames: int) -> None:
         self._every = max(frames // SHEET_TILES, 1)
         self._images: dict[int, Frame] = {}
-        self._drawn: dict[int, Frame] = {}
+        self._results: dict[int, dict[str, tuple[TrackResult, Box | None]]] = {}
 
     def shown(self, index: int, frame: Frame) -> None:
         """Keep the image where it is one of the tiles."""
         if index % self._every:
             return
         self._images[index] = frame
-        if len(self._images) + len(self._drawn) > 2 * SHEET_TILES:
+        if len(self._images) > 2 * SHEET_TILES:
             self._every *= 2
-            for tiles in (self._images, self._drawn):
+            for tiles in (self._images, self._results):
                 for other in [key for key in tiles if key % self._every]:
                     del tiles[other]
 
-    def found(self, index: int, result: TrackResult, truth: Box | None) -> None:
-        """Draw the result of an image that was kept."""
+    def found(self, index: int, target: str, result: TrackResult, truth: Box | None) -> None:
+        """Keep what is said of an image that was kept.
+
+        Args:
+            index: The image's.
+            target: The id of the target; empty for a single one.
+            result: What is said of it.
+            truth: The true box where it is known and the target can be seen.
+        """
         if index in self._images:
-            self._drawn[index] = draw_result(self._images.pop(index), result, truth)
+            self._results.setdefault(index, {})[target] = result, truth
 
     def write(self, path: Path) -> None:
         """Write the sheet, if there is anything on it.
@@ -127,5 +178,12 @@ class SheetTiles:
         Raises:
             ValueError: if the file cannot be written.
         """
-        if self._drawn:
-            write_image(path, contact_sheet([self._drawn[index] for index in sorted(self._drawn)]))
+        if self._results:
+            write_image(path, contact_sheet([self._drawn(index) for index in sorted(self._results)]))
+
+    def _drawn(self, index: int) -> Frame:
+        image, results = self._images[index], self._results[index]
+        if list(results) == [""]:
+            return draw_result(image, *results[""])
+        truths = [truth for _, truth in results.values() if truth is not None]
+        return draw_results(image, [(name, result) for name, (result, _) in sorted(results.items())], truths=truths)
