@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trdimp_ros.media.demo_scene import demo_scene
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.scene_parts import uncovered_share
 from trdimp_ros.media.scene_script import SceneScript
@@ -55,6 +56,22 @@ def test_what_was_asked_for_happens(seed):
             elsewhere += far and not 0.8 < after.w / before.w < 1.25
         assert elsewhere >= 3
     assert len(scene.crossings()) >= 6
+
+
+def test_in_the_demo_one_stays_and_one_leaves_and_comes_back_at_the_other_side():
+    scene = demo_scene(160, 120)
+    assert [scene.visibility(0, target) for target in (0, 1)] == [1.0, 1.0]
+    assert scene.absences(0) == []
+    ((start, end),) = scene.absences(1)
+    assert 30 < end - start < 80
+    before, after = scene.box(start - 1, 1), scene.box(end, 1)
+    assert before is not None and before.x + before.w > 160
+    assert after is not None and after.x < 0
+
+
+def test_given_paths_are_as_many_as_objects():
+    with pytest.raises(ValueError, match="a scene of 2 objects needs as many paths, got 1"):
+        ScriptedScene(SceneScript(width=160, height=120), [[]])
 
 
 def test_two_targets_pass_each_other():
