@@ -19,7 +19,7 @@ from trdimp_ros.checkpoints import bundled_network, load_network
 from trdimp_ros.evaluation.competitors import Competitor, OwnTracker, opencv_tracker
 from trdimp_ros.evaluation.datasets import find_sequences, read_sequence
 from trdimp_ros.evaluation.longterm import recoveries
-from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_sequence
+from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_sequence, write_track
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import Tracker, TrackerConfig, preset
@@ -37,11 +37,12 @@ def main() -> None:
     """Run all trackers over all videos and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["off", "all"])
+    parser.add_argument("--settings", nargs="*", choices=SETTINGS, default=["off", "all"])
     parser.add_argument("--opencv", action="store_true", help="run CSRT and KCF too")
     parser.add_argument("--weights", type=Path, help="default: the bundled ones")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="gets a CSV file for each tracker and video")
     options = parser.parse_args()
     use_threads(options.threads)
     network, _ = load_network(options.weights) if options.weights else bundled_network()
@@ -53,6 +54,9 @@ def main() -> None:
             run = replace(run_sequence(name, tracker, read_sequence(found.folder)), sequence=found.name)
             runs[name].append(run)
             print(line(run), flush=True)
+            if options.out:
+                options.out.mkdir(parents=True, exist_ok=True)
+                write_track(options.out / f"{found.name.strip('/').replace('/', '_')}_{name}.csv", run)
     for name, some in runs.items():
         row = mean_figures(some)
         text = f"{name:<8} over all: mean auc {row['auc']:.4f}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET, bundled_network, default_network, load_network
 from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS, save_network
+from trdimp_ros.media.demo_scene import demo_scene
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.models.compact import FIRST_COMPACT_NETWORK
-from trdimp_ros.tracking import State, Tracker, preset
+from trdimp_ros.tracking import LongTermTracker, State, Tracker, preset
 from trdimp_ros.tracking.geometry import intersection_over_union
 
 
@@ -63,3 +66,27 @@ def test_they_notice_when_the_target_is_gone(tracked_scene):
     returned = results[159]
     assert scene.visibility(160) == 1.0
     assert returned.state == State.NORMAL
+
+
+def test_in_the_demo_the_target_that_comes_back_elsewhere_is_found_again_under_its_name():
+    """Every second image of it, which takes half the time."""
+    scene = demo_scene()
+    config = dataclasses.replace(preset(BUNDLED_PRESET), reacquire_budget=2, exclusivity_overlap=0.5)
+    tracker = LongTermTracker(bundled_network()[0], config, 2)
+    for target in (0, 1):
+        tracker.add(target, scene.frame(0), scene.box(0, target))
+    indices = range(2, len(scene), 2)
+    results = [tracker.track(scene.frame(index)) for index in indices]
+    for target in (0, 1):
+        overlaps = [
+            intersection_over_union(result[target].box, scene.box(index, target))
+            for index, result in zip(indices, results, strict=True)
+            if scene.visibility(index, target) >= 0.5
+        ]
+        assert np.mean(overlaps) >= 0.5
+    ((start, end),) = scene.absences(1)
+    gone = [result[1].state for index, result in zip(indices, results, strict=True) if start <= index < end]
+    assert np.mean([state in (State.NOT_FOUND, State.UNCERTAIN) for state in gone]) >= 0.9
+    last = results[-1][1]
+    assert last.state in (State.NORMAL, State.HARD_NEGATIVE)
+    assert intersection_over_union(last.box, scene.box(indices[-1], 1)) >= 0.5
