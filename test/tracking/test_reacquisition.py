@@ -164,6 +164,25 @@ def test_places_move_with_the_camera():
     assert whereabouts.as_lost().position == pytest.approx((7, 25))
 
 
+def test_what_the_camera_follows_stays_where_it_is_in_the_image():
+    """As a panning camera holds a car: the scene moves under it."""
+    pan = Similarity(shift_x=-7.0)
+    still, followed = Whereabouts(at()), Whereabouts(at())
+    for image in range(1, 30):
+        for whereabouts, column in ((still, 60.0 - 7.0 * image), (followed, 60.0 + image % 2)):
+            whereabouts.move(pan)
+            told(whereabouts, NORMAL, where=at(column=column))
+    assert not still.stays_in_image
+    assert still.speed == pytest.approx(0.0, abs=1e-3)
+    assert followed.stays_in_image
+    places = [whereabouts.last_fit.position[1] for whereabouts in (still, followed)]
+    for _ in range(10):
+        for whereabouts in (still, followed):
+            whereabouts.move(pan)
+    assert still.last_fit.position[1] == pytest.approx(places[0] - 70.0)
+    assert followed.last_fit.position[1] == places[1]
+
+
 def test_speed_is_an_average_over_images_in_which_it_is_seen():
     whereabouts = Whereabouts(at())
     for image in range(30):

@@ -148,10 +148,12 @@ class LongTermTracker(MultiTracker):
             lost = self._whereabouts[name].phase is Phase.LOST
             boxes[name] = None if lost else box_at(state.position, state.size)
         for name, estimate in self._camera.update(image, boxes).items():
-            if estimate.trusted:
-                state = self.target(name)
+            if not estimate.trusted:
+                continue
+            whereabouts, state = self._whereabouts[name], self.target(name)
+            whereabouts.move(estimate.motion)
+            if not whereabouts.stays_in_image:
                 self.set_target(name, dataclasses.replace(state, position=moved(state.position, estimate.motion)))
-                self._whereabouts[name].move(estimate.motion)
 
     # After it
 

@@ -32,6 +32,8 @@ LEAST_OVERLAP = 0.1
 """The box of a target on probation overlaps the last one by this much: a place that jumps is noise."""
 SPEED_AVERAGE = 0.2
 """Share of the newest image in the average speed."""
+FOLLOWED = 0.7
+"""A target that moves less in the image than this share of its motion in the scene is followed by the camera."""
 CONFIDENCE_AVERAGE = 0.05
 """Share of the newest image in the usual confidence."""
 
@@ -51,10 +53,15 @@ class Whereabouts:
     """What is remembered of one target besides where the tracker looks for it.
 
     Attributes:
-        last_fit: The target's state when it was trusted last; its place moves with the camera.
+        last_fit: The target's state when it was trusted last; its place moves with the camera, unless it stays in the
+            image.
         phase: What is known of it.
         images_unclear: Images since then.
         speed: Image pixels that it moves per image, an average.
+        speed_in_scene: Likewise, without what the camera's motion explains.
+        speed_in_image: Likewise, with it.
+        place_in_scene: Where something would be now that stood still in the scene where the target was trusted last.
+        place_in_image: Where the target was trusted last, as the image showed it then.
         usual_confidence: The confidence with which it is seen, an average; 0 before the first image.
         confirmed: Images in which it was seen again while on probation.
         on_probation: Images that the probation has lasted.
@@ -66,11 +73,23 @@ class Whereabouts:
     phase: Phase = Phase.SEEN
     images_unclear: int = 0
     speed: float = 0.0
+    speed_in_scene: float = 0.0
+    speed_in_image: float = 0.0
+    place_in_scene: Pair = field(init=False)
+    place_in_image: Pair = field(init=False)
     usual_confidence: float = 0.0
     confirmed: int = 0
     on_probation: int = 0
     sought: bool = False
     schedule: SearchSchedule = field(default_factory=SearchSchedule)
+
+    def __post_init__(self) -> None:
+        self.place_in_scene = self.place_in_image = self.last_fit.position
+
+    @property
+    def stays_in_image(self) -> bool:
+        """Whether the target moves less in the image than in the scene: the camera follows it as it turns."""
+        return self.speed_in_image < FOLLOWED * self.speed_in_scene
 
     @property
     def clear_size(self) -> Pair:
@@ -88,8 +107,10 @@ class Whereabouts:
         return LostTarget((row, column), self.length, self.speed, self.images_unclear)
 
     def move(self, motion: Similarity) -> None:
-        """Take part in the camera's motion."""
-        self.last_fit = dataclasses.replace(self.last_fit, position=moved(self.last_fit.position, motion))
+        """Take part in the camera's motion, unless the camera follows the target."""
+        self.place_in_scene = moved(self.place_in_scene, motion)
+        if not self.stays_in_image:
+            self.last_fit = dataclasses.replace(self.last_fit, position=moved(self.last_fit.position, motion))
 
     def threshold(self, config: TrackerConfig) -> float:
         """Least confidence of a place that may be the target again."""
@@ -100,11 +121,19 @@ class Whereabouts:
         if self.usual_confidence == 0.0:
             self.usual_confidence = confidence
         self.usual_confidence += CONFIDENCE_AVERAGE * (confidence - self.usual_confidence)
-        distance = float(np.linalg.norm(state.position - self.last_fit.position))
         if self.phase is Phase.SEEN and self.images_unclear == 0:
-            self.speed += SPEED_AVERAGE * (distance - self.speed)
+            self._measure_speeds(state.position)
         self.phase, self.images_unclear = Phase.SEEN, 0
         self.last_fit = dataclasses.replace(state)
+        self.place_in_scene = self.place_in_image = state.position
+
+    def _measure_speeds(self, position: Pair) -> None:
+        def average(speed: float, before: Pair) -> float:
+            return speed + SPEED_AVERAGE * (float(np.linalg.norm(position - before)) - speed)
+
+        self.speed = average(self.speed, self.last_fit.position)
+        self.speed_in_scene = average(self.speed_in_scene, self.place_in_scene)
+        self.speed_in_image = average(self.speed_in_image, self.place_in_image)
 
     def back_to_last_fit(self, state: TargetState) -> TargetState:
         """The state of a target that is put back to where it fitted last, with the size seen clearly last."""
