@@ -179,11 +179,14 @@ class LongTermTracker(MultiTracker):
 
     def _displace(self, name: Hashable, result: TrackResult) -> TrackResult:
         """A target that is not where it was found: it goes back to where it fitted last."""
-        self._whereabouts[name].miss(self.config)
+        whereabouts = self._whereabouts[name]
+        whereabouts.miss(self.config)
         self._not_to_learn.add(name)
         self._put_back(name)
-        state = self.target(name)
-        return dataclasses.replace(result, state=State.UNCERTAIN, box=box_at(state.position, state.size))
+        state, verdict = self.target(name), State.UNCERTAIN
+        if whereabouts.phase is not Phase.SEEN:  # it was lost, and what it was found on is another target
+            verdict = State.NOT_FOUND
+        return dataclasses.replace(result, state=verdict, box=box_at(state.position, state.size))
 
     def _put_back(self, name: Hashable) -> None:
         self.set_target(name, self._whereabouts[name].back_to_last_fit(self.target(name)))
