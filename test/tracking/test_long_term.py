@@ -165,7 +165,7 @@ def test_a_target_that_is_lost_to_another_ones_object_is_not_said_to_be_found():
     tracker = tiny_long_term(exclusivity_overlap=0.5, reacquire_budget=1, reacquire_after=1)
     tracker.add("a", FRAMES[0], BOXES[0])
     tracker.add("b", FRAMES[0], BOXES[0])
-    states = {name: result.state for name, result in tracker.track(FRAMES[1]).items()}
+    states = {name: result.state for name, result in tracker.locate(FRAMES[1]).items()}
     (loser,) = [name for name, state in states.items() if state is State.NOT_FOUND]
     assert tracker.phase(loser) is Phase.LOST
 
