@@ -23,6 +23,8 @@ from trdimp_ros.testing.tiny import small_scene
 from trdimp_ros.tracking import Box
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "detect_and_track.py"
+STARTING_SECONDS = 200.0
+"""Two processes that import torch at the same time, on a machine that does other things as well."""
 FRAMES, BOXES = small_scene()
 CUP, BALL = Box(*BOXES[0]), Box(90.0, 30.0, 30.0, 30.0)
 
@@ -158,7 +160,7 @@ def running(system: System, plan: LateDetection) -> Iterator[None]:
     """The late detector of a plan, as a process of its own."""
     process = subprocess.Popen(command(plan), env=os.environ | {"ROS_DOMAIN_ID": str(system.domain)})
     try:
-        system.client.spin_until(lambda: system.client.count_publishers("tracker/candidates") > 0)
+        system.client.spin_until(lambda: system.client.count_publishers("tracker/candidates") > 0, STARTING_SECONDS)
         yield
     finally:
         process.kill()
@@ -180,8 +182,8 @@ def test_a_late_and_rare_detector_keeps_a_target_alive_through_losses(system: Sy
     )
     client = system.client
     with running(system, plan):
+        client.spin_until(lambda: client.images.get_subscription_count() == 2, STARTING_SECONDS)
         client.wait_for_state(State.PRIMARY_STATE_ACTIVE)
-        client.spin_until(lambda: client.images.get_subscription_count() == 2)
         client.spin_until(lambda: client.count_publishers("tracker/state") > 0)
         client.spin_for(0.5)  # until discovery is done on the other side as well
         judge = show_all(client, plan, patience=30.0)
