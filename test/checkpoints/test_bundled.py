@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from trdimp_ros.checkpoints import BUNDLED_PRESET, bundled_network, default_netw
 from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS, save_network
 from trdimp_ros.media.demo_scene import demo_scene
 from trdimp_ros.media.scene import RenderedScene
-from trdimp_ros.models.compact import FIRST_COMPACT_NETWORK
+from trdimp_ros.models.compact import COMPACT_NETWORK
 from trdimp_ros.tracking import LongTermTracker, State, Tracker, preset
 from trdimp_ros.tracking.geometry import intersection_over_union
 
@@ -20,7 +18,7 @@ from trdimp_ros.tracking.geometry import intersection_over_union
 def test_they_are_small_and_say_what_they_are():
     network, info = bundled_network()
     assert BUNDLED_WEIGHTS.stat().st_size <= 16e6
-    assert network.config == FIRST_COMPACT_NETWORK
+    assert network.config == COMPACT_NETWORK
     assert (info.preset, info.trained) == (BUNDLED_PRESET, True)
     assert info.source
     assert len(info.sha256) == len(info.source_sha256) == 64
@@ -55,14 +53,15 @@ def test_they_track_the_rendered_scene(tracked_scene):
         for index, result in enumerate(results, start=1)
         if scene.visibility(index) >= 0.5
     ]
-    assert np.mean(overlaps) >= 0.7
+    assert np.mean(overlaps) >= 0.8
 
 
 def test_they_notice_when_the_target_is_gone(tracked_scene):
     scene, results = tracked_scene
     gone = [result for index, result in enumerate(results, start=1) if scene.visibility(index) == 0]
     assert len(gone) > 20
-    assert np.mean([result.state == State.NOT_FOUND for result in gone]) >= 0.8
+    assert np.mean([result.state in (State.NOT_FOUND, State.UNCERTAIN) for result in gone]) >= 0.95
+    assert np.mean([result.state == State.NOT_FOUND for result in gone]) >= 0.4
     returned = results[159]
     assert scene.visibility(160) == 1.0
     assert returned.state == State.NORMAL
@@ -71,8 +70,7 @@ def test_they_notice_when_the_target_is_gone(tracked_scene):
 def test_in_the_demo_the_target_that_comes_back_elsewhere_is_found_again_under_its_name():
     """Every second image of it, which takes half the time."""
     scene = demo_scene()
-    config = dataclasses.replace(preset(BUNDLED_PRESET), reacquire_budget=2, exclusivity_overlap=0.5)
-    tracker = LongTermTracker(bundled_network()[0], config, 2)
+    tracker = LongTermTracker(bundled_network()[0], preset(BUNDLED_PRESET), 2)
     for target in (0, 1):
         tracker.add(target, scene.frame(0), scene.box(0, target))
     indices = range(2, len(scene), 2)
@@ -83,7 +81,7 @@ def test_in_the_demo_the_target_that_comes_back_elsewhere_is_found_again_under_i
             for index, result in zip(indices, results, strict=True)
             if scene.visibility(index, target) >= 0.5
         ]
-        assert np.mean(overlaps) >= 0.5
+        assert np.mean(overlaps) >= 0.7  # until it is found again it counts as missed
     ((start, end),) = scene.absences(1)
     gone = [result[1].state for index, result in zip(indices, results, strict=True) if start <= index < end]
     assert np.mean([state in (State.NOT_FOUND, State.UNCERTAIN) for state in gone]) >= 0.9

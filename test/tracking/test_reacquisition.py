@@ -57,11 +57,19 @@ def test_while_a_target_is_seen_the_trackers_word_stands():
     assert whereabouts.phase is Phase.SEEN
 
 
-def test_it_is_lost_when_it_was_not_seen_clearly_for_some_images_in_a_row():
+def test_it_is_lost_when_it_was_not_found_for_some_images_in_a_row():
     whereabouts = Whereabouts(at())
-    told(whereabouts, NORMAL, NOT_FOUND, UNCERTAIN)
+    told(whereabouts, NORMAL, NOT_FOUND, NOT_FOUND, NORMAL, NOT_FOUND, NOT_FOUND)
     assert whereabouts.phase is Phase.SEEN
     told(whereabouts, NOT_FOUND)
+    assert whereabouts.phase is Phase.LOST
+
+
+def test_a_target_that_is_followed_in_doubt_is_lost_four_times_as_late():
+    whereabouts = Whereabouts(at())
+    told(whereabouts, NORMAL, *[UNCERTAIN] * 11)
+    assert whereabouts.phase is Phase.SEEN
+    told(whereabouts, UNCERTAIN)
     assert whereabouts.phase is Phase.LOST
 
 

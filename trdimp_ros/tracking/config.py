@@ -276,7 +276,11 @@ class TrackerConfig:
         False,
     )
     reacquire_after: int = parameter(
-        5, "A target that was not seen clearly in so many images in a row is lost and looked for elsewhere.", 1, 1000
+        5,
+        "A target that was not found in so many images in a row is lost and looked for elsewhere; an image in which it "
+        "is uncertain counts a quarter.",
+        1,
+        1000,
     )
     reacquire_threshold: float = parameter(
         0.35,

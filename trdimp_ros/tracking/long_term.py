@@ -180,7 +180,7 @@ class LongTermTracker(MultiTracker):
     def _displace(self, name: Hashable, result: TrackResult) -> TrackResult:
         """A target that is not where it was found: it goes back to where it fitted last."""
         whereabouts = self._whereabouts[name]
-        whereabouts.miss(self.config)
+        whereabouts.miss(self.config, found=False)
         self._not_to_learn.add(name)
         self._put_back(name)
         state, verdict = self.target(name), State.UNCERTAIN

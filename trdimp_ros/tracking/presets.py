@@ -43,10 +43,15 @@ PRESETS: dict[str, TrackerConfig] = {
         augmentation_rotations=(12.0, -12.0),
         augmentation_blurs=((2.0, 2.0),),
         train_skipping=10,
+        box_method="direct",
         # From validation clips, see docs/model_card.md.
-        target_not_found_threshold=0.2,
+        target_not_found_threshold=0.25,
         uncertain_threshold=0.45,
         clear_view_threshold=0.6,
+        occlusion_share=0.45,
+        # What is lost is looked for elsewhere, and two targets do not end on one object: docs/long_term.md.
+        reacquire_budget=2,
+        exclusivity_overlap=0.5,
     ),
     "trdimp_lasot": replace(_TRDIMP, transformer_skipping=0),
     "trsiam_lasot": replace(_TRSIAM, transformer_skipping=0),

@@ -37,6 +37,10 @@ FOLLOWED = 0.7
 CONFIDENCE_AVERAGE = 0.05
 """Share of the newest image in the usual confidence."""
 
+UNCERTAIN_MISS = 0.25
+"""An image in which the target is found but uncertain counts so much of one in which it is not found: a tracker that
+follows its target in doubt is worth more than a search for it."""
+
 TRUSTED = (State.NORMAL, State.HARD_NEGATIVE)
 
 
@@ -57,6 +61,7 @@ class Whereabouts:
             image.
         phase: What is known of it.
         images_unclear: Images since then.
+        missed: Images since then in which it was not found, with `UNCERTAIN_MISS` for each of the others.
         speed: Image pixels that it moves per image, an average.
         speed_in_scene: Likewise, without what the camera's motion explains.
         speed_in_image: Likewise, with it.
@@ -72,6 +77,7 @@ class Whereabouts:
     last_fit: TargetState
     phase: Phase = Phase.SEEN
     images_unclear: int = 0
+    missed: float = 0.0
     speed: float = 0.0
     speed_in_scene: float = 0.0
     speed_in_image: float = 0.0
@@ -123,7 +129,7 @@ class Whereabouts:
         self.usual_confidence += CONFIDENCE_AVERAGE * (confidence - self.usual_confidence)
         if self.phase is Phase.SEEN and self.images_unclear == 0:
             self._measure_speeds(state.position)
-        self.phase, self.images_unclear = Phase.SEEN, 0
+        self.phase, self.images_unclear, self.missed = Phase.SEEN, 0, 0.0
         self.last_fit = dataclasses.replace(state)
         self.place_in_scene = self.place_in_image = state.position
 
@@ -140,10 +146,11 @@ class Whereabouts:
         fit = self.last_fit
         return dataclasses.replace(fit, size=fit.clear_size, scale=fit.clear_scale, frame_number=state.frame_number)
 
-    def miss(self, config: TrackerConfig) -> None:
-        """Take note of an image in which it was not seen clearly."""
+    def miss(self, config: TrackerConfig, found: bool) -> None:
+        """Take note of an image in which it was not seen clearly, though perhaps found."""
         self.images_unclear += 1
-        too_long = (bool(config.reacquire_budget) or self.sought) and self.images_unclear >= config.reacquire_after
+        self.missed += UNCERTAIN_MISS if found else 1.0
+        too_long = (bool(config.reacquire_budget) or self.sought) and self.missed >= config.reacquire_after
         if self.phase is Phase.PROBATION or (self.phase is Phase.SEEN and too_long):
             self.lose()
 
@@ -217,7 +224,7 @@ def _judge_seen(whereabouts: Whereabouts, result: TrackResult, state: TargetStat
     if result.state in TRUSTED:
         whereabouts.trust(state, result.confidence)
         return result.state
-    whereabouts.miss(config)
+    whereabouts.miss(config, result.found)
     return result.state
 
 
