@@ -36,7 +36,7 @@ class Candidate:
     """Something that a detector has seen.
 
     Attributes:
-        box: Its box in image pixels.
+        box: The object's box in image pixels.
         label: The class that the detector gives it.
         score: How sure the detector is, 0 to 1.
     """
@@ -90,8 +90,8 @@ class KnownTarget:
     """A target, as it was in the image that the candidates were seen in.
 
     Attributes:
-        id: Its id.
-        label: Its class label.
+        id: The target's id.
+        label: The target's class label.
         box: Where it was, or was seen last.
         lost: Whether it is lost.
     """

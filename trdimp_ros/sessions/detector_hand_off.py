@@ -244,7 +244,7 @@ def steady_factors(ratios: Sequence[tuple[float, float]]) -> tuple[float, float]
     """By how much a target is too small, where sightings agree about it.
 
     Args:
-        ratios: Of each sighting, the detector's height and width in units of the tracker's.
+        ratios: The detector's height and width in units of the tracker's, of each sighting.
 
     Returns:
         Factors for height and width; None where there are too few sightings, they differ, or the detector's box must
