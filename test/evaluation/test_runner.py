@@ -154,7 +154,7 @@ def test_a_tracker_that_cannot_run_is_refused(name, models, message):
 def test_the_command(folder, tmp_path):
     save_network(tiny_network(), tmp_path / "tiny.safetensors", preset="compact")
     command = [sys.executable, "-m", "trdimp_ros.cli.main", "eval", folder, "--trackers", "compact,mil"]
-    command += ["--weights", tmp_path / "tiny.safetensors", "--set", "image_sample_size=96"]
+    command += ["--weights", tmp_path / "tiny.safetensors", "--set", "image_sample_size=96", "--set", "box_method=iou"]
     command += ["--out", tmp_path / "out", "--json", tmp_path / "report.json"]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -177,7 +177,16 @@ def test_several_roots_keep_their_sequences_apart(folder, tmp_path, capsys):
         shutil.copytree(folder, tmp_path / root)
     save_network(tiny_network(), tmp_path / "tiny.safetensors", preset="compact")
     words = ["eval", tmp_path / "first", tmp_path / "second", tmp_path / "first" / "one", "--json", tmp_path / "r.json"]
-    words += ["--weights", tmp_path / "tiny.safetensors", "--set", "image_sample_size=96", "--out", tmp_path / "out"]
+    words += [
+        "--weights",
+        tmp_path / "tiny.safetensors",
+        "--set",
+        "image_sample_size=96",
+        "--set",
+        "box_method=iou",
+        "--out",
+        tmp_path / "out",
+    ]
     assert main([str(word) for word in words]) == 0
     report = json.loads((tmp_path / "r.json").read_text())["compact"]
     assert list(report["sequences"]) == ["first/one", "first/two", "second/one", "second/two"]

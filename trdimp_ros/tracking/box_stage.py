@@ -145,7 +145,7 @@ class DirectBoxes:
 
     def __init__(self, network: InferenceNetwork, max_targets: int) -> None:
         if network.direct_box_head is None:
-            raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use 'iou'")
+            raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use iou")
         self._head: DirectBoxHead = network.direct_box_head
         shapes = self._head.reference_shapes
         self._buffers = [torch.zeros(max_targets, *shape, device=network.device) for shape in shapes]
