@@ -2,6 +2,7 @@
 #
 #   make setup               a virtual environment in .venv with everything
 #   make test [ARGS="..."]   lint and all tests; ARGS go to pytest: make test ARGS="-q -k golden"
+#   make test-all            the same, and golden runs to their last frame
 #   make demo                camera, tracker and follower as three ROS processes; results in out/
 #   make run ARGS="..."      the trdimp command in the environment: make run ARGS="track video.mp4 --init 10,20,30,40"
 #   make bench [ARGS="..."]  time every stage
@@ -27,7 +28,7 @@ ROS_SOURCES := CMakeLists.txt package.xml $(wildcard msg/*.msg) $(wildcard srv/*
 IN_ROS := source scripts/ros_environment.sh $(VENV) $(ROS) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo run bench run-benchmark changelog parameters clean
+.PHONY: help setup test test-all lint format demo run bench run-benchmark changelog parameters clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -44,6 +45,9 @@ $(STAMP): setup.cfg scripts/setup_environment.sh scripts/setup_ros.sh
 
 test: lint
 	@$(IN_ROS) $(BIN)/python -m pytest $(ARGS)
+
+test-all: export TRDIMP_TESTS := all
+test-all: test
 
 lint: $(ROS_STAMP)
 	@$(BIN)/python -m ruff check --quiet .

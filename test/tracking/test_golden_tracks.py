@@ -6,6 +6,7 @@ set; compared up to the frame where the original's own second run is off (see th
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ import pytest
 from trdimp_ros.testing.golden_run import open_run, start
 from trdimp_ros.testing.golden_set import SMALL_SET, GoldenSet, available_sets, golden_set
 from trdimp_ros.tracking import State, Tracker, TrackResult
+
+EVERYTHING = os.environ.get("TRDIMP_TESTS") == "all"
+"""Whole runs take minutes; without it their beginning is compared: to just after the first update of the filter."""
+FORCED_FRAMES, FREE_FRAMES = (None, None) if EVERYTHING else (24, 10)
 
 RUNS = [path for folder in available_sets() for path in golden_set(folder).tracks]
 
@@ -72,7 +77,7 @@ def test_golden_forced_run(run):
     check_initialization(tracker, data)
     tolerance = max(1e-3, 5 * float(data["forced_scores_absdiff"].max()))
     differences = []
-    for row, frame in enumerate(golden.clip[1 : int(data["frames"])]):
+    for row, frame in enumerate(golden.clip[1 : int(data["frames"])][:FORCED_FRAMES]):
         if row:
             tracker.target.position = data["pos"][row - 1].copy()
             tracker.target.size = data["target_sz"][row - 1].copy()
@@ -85,7 +90,7 @@ def test_golden_free_run(run):
     golden, data = run
     tracker = start(golden, data)
     differences = []
-    for row, frame in enumerate(golden.clip[1 : int(data["free_horizon"])]):
+    for row, frame in enumerate(golden.clip[1 : int(data["free_horizon"])][:FREE_FRAMES]):
         result = tracker.track(frame)
         assert result.state == data["flag"][row], f"frame {row + 1}"
         differences.append(box_difference(tracker, result, data, row))
