@@ -35,6 +35,7 @@ MORE = {
     "spread learning, all references": replace(PRESETS["trdimp"], spread_learning=True, iounet_augmentation=True),
     "plain localisation": replace(
         PRESETS["compact"],
+        box_method="iou",
         advanced_localization=False,
         update_scale_when_uncertain=False,
         use_iounet_pos_for_learning=False,
@@ -42,6 +43,13 @@ MORE = {
     ),
 }
 PRECISIONS = [torch.float32, torch.float16, torch.bfloat16]
+
+
+def network_for(config: TrackerConfig) -> TrDiMPNet:
+    """The tiny network, with a direct box head where the configuration uses one."""
+    if config.box_method == "iou":
+        return tiny_network()
+    return TrDiMPNet(replace(TINY_NETWORK, direct_channels=8)).eval()
 
 
 class DecidedElsewhere:
@@ -95,7 +103,7 @@ def test_a_tracker_runs_where_the_device_is_not_the_host(monkeypatch, config, dt
         multi_tracker, "read_decisions", DecidedElsewhere([State.NORMAL, State.HARD_NEGATIVE, *[State.NORMAL] * 20])
     )
     tracker_config = small(config)
-    tracker = MultiTracker(tiny_network(), tracker_config, targets, META, dtype)
+    tracker = MultiTracker(network_for(config), tracker_config, targets, META, dtype)
     stages: set[str] = set()
     tracker.stage = stages.add
     for name in range(targets):
@@ -121,9 +129,8 @@ def test_a_tracker_runs_where_the_device_is_not_the_host(monkeypatch, config, dt
 @pytest.mark.parametrize("method", ["direct", "direct_iou"])
 def test_the_direct_box_head_runs_where_the_device_is_not_the_host(monkeypatch, method, dtype):
     monkeypatch.setattr(multi_tracker, "read_decisions", DecidedElsewhere([State.NORMAL] * 20))
-    network = TrDiMPNet(replace(TINY_NETWORK, direct_channels=8)).eval()
     config = replace(small(PRESETS["compact"]), box_method=method)
-    tracker = MultiTracker(network, config, 2, META, dtype)
+    tracker = MultiTracker(network_for(config), config, 2, META, dtype)
     for name in range(2):
         tracker.add(name, FRAMES[0], BOXES[0])
     assert len(tracker.track(FRAMES[1])) == 2
@@ -143,7 +150,7 @@ def test_the_search_for_lost_targets_runs_where_the_device_is_not_the_host(monke
     config = replace(
         small(PRESETS[preset]), reacquire_budget=3, reacquire_after=1, exclusivity_overlap=0.5, camera_motion="on"
     )
-    tracker = LongTermTracker(tiny_network(), config, 2, META, dtype)
+    tracker = LongTermTracker(network_for(config), config, 2, META, dtype)
     stages: list[str] = []
     tracker.stage = stages.append
     for name in range(2):
