@@ -200,6 +200,18 @@ def test_a_run_can_start_from_the_weights_of_a_network(toy_bank, published_weigh
         Trainer(TINY_NETWORK, TOY, toy_bank).start_from_network(trained.average)
 
 
+def test_a_run_that_began_with_another_backbone_goes_on_with_that(toy_bank, published_weights, tmp_path):
+    begun = Trainer(LITE_NETWORK, replace(TOY, steps=2), toy_bank)
+    with torch.no_grad():
+        for parameter in begun.average.backbone.parameters():
+            parameter.mul_(1.1)
+    begun.start_from_network(begun.average)
+    begun.save(tmp_path / "checkpoint.pt")
+    resumed = Trainer(LITE_NETWORK, replace(TOY, steps=2), toy_bank)
+    resumed.resume(tmp_path / "checkpoint.pt")
+    assert next(resumed.run()).losses == next(begun.run()).losses
+
+
 def test_a_pretrained_backbone_stays_as_it_is(toy_bank, published_weights):
     trainer = Trainer(LITE_NETWORK, replace(TOY, steps=2), toy_bank)
     before = {name: value.clone() for name, value in trainer.average.backbone.state_dict().items()}

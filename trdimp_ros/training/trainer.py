@@ -246,9 +246,7 @@ class Trainer:
                 f"this run trains {self._network.config.to_json()}"
             )
         state = network.state_dict()
-        self._network.load_state_dict(state)
-        self.average.load_state_dict(state)
-        self._pass.renew_frozen_backbone()
+        self._put_weights(state, state)
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
@@ -260,13 +258,17 @@ class Trainer:
         return state
 
     def _load(self, state: dict[str, Any]) -> None:
-        self._network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        self._put_weights(state["network"], state["average"])
         base_rates = [group["base_rate"] for group in self._optimizer.param_groups]
         self._optimizer.load_state_dict(state["optimizer"])
         for group, rate in zip(self._optimizer.param_groups, base_rates, strict=True):
             group["base_rate"] = rate
         self.step = state["step"]
+
+    def _put_weights(self, network: dict[str, torch.Tensor], average: dict[str, torch.Tensor]) -> None:
+        self._network.load_state_dict(network)
+        self.average.load_state_dict(average)
+        self._pass.renew_frozen_backbone()  # which need not be the published one
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
