@@ -24,8 +24,9 @@ def pair(first: float, second: float) -> np.ndarray:
 
 def whereabouts(height: float = 40.0, width: float = 20.0, usual: float = 0.9) -> Whereabouts:
     size = pair(height, width)
-    fit = TargetState(pair(0, 0), size, np.float32(0.5), size, clear_size=size, clear_scale=np.float32(0.5))
-    return Whereabouts(fit, usual_confidence=usual)
+    scale = np.float32(0.5)
+    fit = TargetState(pair(0, 0), size, scale, size, clear_size=size, clear_scale=scale, usual_confidence=usual)
+    return Whereabouts(fit)
 
 
 def peak(confidence: float, second: float = 0.0, row: float = 70.0, column: float = 110.0) -> ScorePeak:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,11 +25,14 @@ def pair(first: float, second: float) -> np.ndarray:
     return np.array([first, second], np.float32)
 
 
+USUAL = 0.9
+"""The confidence with which the targets are seen."""
+
+
 def at(row: float = 50.0, column: float = 60.0, size: float = 20.0, frame_number: int = 7) -> TargetState:
     sizes = pair(size, size)
-    return TargetState(
-        pair(row, column), sizes, np.float32(0.5), pair(40, 40), pair(20, 20), np.float32(0.5), frame_number
-    )
+    scale = np.float32(0.5)
+    return TargetState(pair(row, column), sizes, scale, pair(40, 40), pair(20, 20), scale, frame_number, USUAL)
 
 
 def seen(state: State, confidence: float, where: TargetState) -> TrackResult:
@@ -137,8 +142,7 @@ def test_a_box_of_unbelievable_size_is_not_the_target():
 def test_the_threshold_is_the_greater_of_the_absolute_and_the_usual_one():
     whereabouts = lost_target()
     assert whereabouts.threshold(CONFIG) == pytest.approx(0.45)
-    weak = Whereabouts(at())
-    told(weak, (State.NORMAL, 0.5))
+    weak = Whereabouts(dataclasses.replace(at(), usual_confidence=0.5))
     assert weak.threshold(CONFIG) == pytest.approx(0.4)
     assert is_candidate(0.45, 0.1, whereabouts, CONFIG)
     assert not is_candidate(0.44, 0.1, whereabouts, CONFIG)

@@ -34,8 +34,6 @@ SPEED_AVERAGE = 0.2
 """Share of the newest image in the average speed."""
 FOLLOWED = 0.7
 """A target that moves less in the image than this share of its motion in the scene is followed by the camera."""
-CONFIDENCE_AVERAGE = 0.05
-"""Share of the newest image in the usual confidence."""
 
 UNCERTAIN_MISS = 0.25
 """An image in which the target is found but uncertain counts so much of one in which it is not found: a tracker that
@@ -67,7 +65,6 @@ class Whereabouts:
         speed_in_image: Likewise, with it.
         place_in_scene: Where something would be now that stood still in the scene where the target was trusted last.
         place_in_image: Where the target was trusted last, as the image showed it then.
-        usual_confidence: The confidence with which it is seen, an average; 0 before the first image.
         confirmed: Images in which it was seen again while on probation.
         on_probation: Images that the probation has lasted.
         sought: Whether somebody else than the tracker's own search looks for it when it is lost.
@@ -83,7 +80,6 @@ class Whereabouts:
     speed_in_image: float = 0.0
     place_in_scene: Pair = field(init=False)
     place_in_image: Pair = field(init=False)
-    usual_confidence: float = 0.0
     confirmed: int = 0
     on_probation: int = 0
     sought: bool = False
@@ -120,13 +116,10 @@ class Whereabouts:
 
     def threshold(self, config: TrackerConfig) -> float:
         """Least confidence of a place that may be the target again."""
-        return max(config.reacquire_threshold, config.reacquire_share * self.usual_confidence)
+        return max(config.reacquire_threshold, config.reacquire_share * self.last_fit.usual_confidence)
 
-    def trust(self, state: TargetState, confidence: float) -> None:
-        """Remember where the target is seen now, and how clearly."""
-        if self.usual_confidence == 0.0:
-            self.usual_confidence = confidence
-        self.usual_confidence += CONFIDENCE_AVERAGE * (confidence - self.usual_confidence)
+    def trust(self, state: TargetState) -> None:
+        """Remember where the target is seen now."""
         if self.phase is Phase.SEEN and self.images_unclear == 0:
             self._measure_speeds(state.position)
         self.phase, self.images_unclear, self.missed = Phase.SEEN, 0, 0.0
@@ -222,7 +215,7 @@ def judge(whereabouts: Whereabouts, result: TrackResult, state: TargetState, con
 
 def _judge_seen(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:
     if result.state in TRUSTED:
-        whereabouts.trust(state, result.confidence)
+        whereabouts.trust(state)
         return result.state
     whereabouts.miss(config, result.found)
     return result.state
@@ -232,7 +225,7 @@ def _confirm(whereabouts: Whereabouts, result: TrackResult, state: TargetState, 
     whereabouts.confirmed += 1
     if whereabouts.confirmed < config.reacquire_confirmations:
         return State.UNCERTAIN
-    whereabouts.trust(state, result.confidence)
+    whereabouts.trust(state)
     return result.state
 
 
