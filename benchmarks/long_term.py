@@ -22,17 +22,10 @@ from trdimp_ros.media.scene_script import SceneScript
 from trdimp_ros.media.scripted_scene import ScriptedScene
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
+from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Box, LongTermTracker, State, TrackerConfig, TrackResult, preset
 from trdimp_ros.tracking.devices import use_threads
 from trdimp_ros.tracking.geometry import intersection_over_union
-
-SETTINGS: dict[str, dict[str, object]] = {
-    "off": {"reacquire_budget": 0, "exclusivity_overlap": 0.0, "camera_motion": "off"},
-    "search": {"reacquire_budget": 2, "exclusivity_overlap": 0.0, "camera_motion": "off"},
-    "search, apart": {"reacquire_budget": 2, "exclusivity_overlap": 0.5, "camera_motion": "off"},
-    "all": {"reacquire_budget": 2, "exclusivity_overlap": 0.5, "camera_motion": "auto"},
-}
-"""What is compared, by name."""
 
 VISIBLE = 0.5
 """A target counts as present when this share of it can be seen, and has returned in the first such frame."""
@@ -186,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--settings", nargs="+", choices=LONG_TERM_SETTINGS, default=list(LONG_TERM_SETTINGS))
     parser.add_argument("--weights", type=Path, help="default: the bundled ones")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE[,NAME=VALUE]")
     parser.add_argument("--width", type=int, default=640)
@@ -199,7 +192,7 @@ def main() -> None:
     network, _ = load_network(options.weights) if options.weights else bundled_network()
     for name in options.settings:
         for changes in options.changes or [""]:
-            config = replace(preset("compact"), **SETTINGS[name])  # type: ignore[arg-type]
+            config = replace(preset("compact"), **LONG_TERM_SETTINGS[name])  # type: ignore[arg-type]
             config = changed_by_text(config, [change for change in changes.split(",") if change])
             title, total = f"{name} {changes}".strip(), Tally()
             for seed in options.seeds:

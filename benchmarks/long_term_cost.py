@@ -20,16 +20,10 @@ import numpy as np
 
 from trdimp_ros.checkpoints import bundled_network, load_network
 from trdimp_ros.media.demo_scene import demo_scene
+from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Tracker, preset
 from trdimp_ros.tracking.camera_motion import CameraMotion
 from trdimp_ros.tracking.devices import use_threads
-
-SETTINGS: dict[str, dict[str, object]] = {
-    "off": {"reacquire_budget": 0, "exclusivity_overlap": 0.0, "camera_motion": "off"},
-    "search, apart": {"reacquire_budget": 2, "exclusivity_overlap": 0.5, "camera_motion": "off"},
-    "all": {"reacquire_budget": 2, "exclusivity_overlap": 0.5, "camera_motion": "auto"},
-}
-"""What is compared, by name; the first is what the others are compared with."""
 
 WARM_UP = 5
 """Frames that do not count."""
@@ -73,7 +67,7 @@ def measure(options: argparse.Namespace, clock: Callable[[], float]) -> tuple[di
     images += images[-2:0:-1]
     trackers = {
         name: Tracker(network, replace(preset("compact"), **changes))  # type: ignore[arg-type]
-        for name, changes in SETTINGS.items()
+        for name, changes in LONG_TERM_SETTINGS.items()
     }
     for tracker in trackers.values():
         tracker.initialize(images[0], box)

@@ -22,22 +22,16 @@ from trdimp_ros.evaluation.longterm import recoveries
 from trdimp_ros.evaluation.runner import SequenceRun, figures, mean_figures, run_sequence, write_track
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
+from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Tracker, TrackerConfig, preset
 from trdimp_ros.tracking.devices import use_threads
-
-SETTINGS: dict[str, dict[str, object]] = {
-    "off": {"reacquire_budget": 0, "exclusivity_overlap": 0.0, "camera_motion": "off"},
-    "search": {"reacquire_budget": 2, "exclusivity_overlap": 0.5, "camera_motion": "off"},
-    "all": {"reacquire_budget": 2, "exclusivity_overlap": 0.5, "camera_motion": "auto"},
-}
-"""What is compared, by name."""
 
 
 def main() -> None:
     """Run all trackers over all videos and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--settings", nargs="*", choices=SETTINGS, default=["off", "all"])
+    parser.add_argument("--settings", nargs="*", choices=LONG_TERM_SETTINGS, default=["off", "all"])
     parser.add_argument("--opencv", action="store_true", help="run CSRT and KCF too")
     parser.add_argument("--weights", type=Path, help="default: the bundled ones")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
@@ -67,10 +61,10 @@ def main() -> None:
 
 
 def competitor(name: str, network: TrDiMPNet, changes: list[str]) -> Competitor:
-    """A tracker by its name in `SETTINGS`, or one of OpenCV's."""
-    if name not in SETTINGS:
+    """A tracker by its name in `LONG_TERM_SETTINGS`, or one of OpenCV's."""
+    if name not in LONG_TERM_SETTINGS:
         return opencv_tracker(name, [])
-    config: TrackerConfig = replace(preset("compact"), **SETTINGS[name])  # type: ignore[arg-type]
+    config: TrackerConfig = replace(preset("compact"), **LONG_TERM_SETTINGS[name])  # type: ignore[arg-type]
     return OwnTracker(Tracker(network, changed_by_text(config, changes)))
 
 
