@@ -22,10 +22,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from trdimp_ros.openmp import CHOICES, SPINS
+from trdimp_ros.tracking.engines import ENGINES
 
 LOAD = "import numpy; a = numpy.ones((300, 300))\nwhile True: a @ a"
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -36,12 +38,13 @@ import torch
 from trdimp_ros.checkpoints import default_network
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.tracking import Tracker, preset
+from trdimp_ros.tracking.engines import choose_engine
 
-name, frames, threads = json.loads(sys.argv[1])
+name, frames, threads, engine = json.loads(sys.argv[1])
 torch.set_num_threads(threads)
 scene = RenderedScene(640, 480)
 images = [scene.frame(index) for index in range(min(frames, 60))]
-tracker = Tracker(default_network(name)[0], preset(name))
+tracker = Tracker(default_network(name)[0], preset(name), engine=choose_engine(engine, torch.device("cpu")))
 tracker.initialize(images[0], scene.box(0))
 times = []
 for index in range(frames + 5):
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--spins", type=int, nargs="+", default=[0, int(SPINS["GOMP_SPINCOUNT"]), 300000])
     parser.add_argument("--load", type=int, default=len(os.sched_getaffinity(0)), help="processes; (%(default)s)")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all frame times to this file")
     options = parser.parse_args()
     settings = [
@@ -73,7 +77,8 @@ def main() -> None:
     for _ in range(options.rounds):
         for threads, spins, load in settings:
             with other_processes(load):
-                times[threads, spins, load] += frame_times(options.preset, options.frames, threads, spins)
+                worker = Worker(options.preset, options.frames, threads, options.engine)
+                times[threads, spins, load] += frame_times(worker, spins)
     idle_best = min(np.median(values) for (_, _, load), values in times.items() if load == 0)
     print(f"{'threads':>7}{'spins':>8}{'load':>6}{'median ms':>11}{'p99 ms':>9}{'median to the best idle one':>29}")
     for (threads, spins, load), values in times.items():
@@ -101,17 +106,31 @@ def other_processes(count: int) -> Iterator[None]:
             process.wait()
 
 
-def frame_times(preset: str, frames: int, threads: int, spins: int) -> list[float]:
+class Worker(NamedTuple):
+    """What a process that tracks is told.
+
+    Attributes:
+        preset: The parameter set to track with.
+        frames: The number of frames that are timed.
+        threads: The number of threads.
+        engine: What computes the convolutions.
+    """
+
+    preset: str
+    frames: int
+    threads: int
+    engine: str
+
+
+def frame_times(worker: Worker, spins: int) -> list[float]:
     """Milliseconds of every frame, tracked in a new process.
 
     Args:
-        preset: The parameter set to track with.
-        frames: The number of frames that are timed.
-        threads: The number of torch's threads.
-        spins: The turns of the loop in which a thread waits before it sleeps.
+        worker: What the process is told.
+        spins: The turns of the loop in which one of torch's threads waits before it sleeps.
     """
     clean = {name: value for name, value in os.environ.items() if name not in (*CHOICES, "OMP_NUM_THREADS")}
-    command = [sys.executable, "-c", WORKER, json.dumps((preset, frames, threads))]
+    command = [sys.executable, "-c", WORKER, json.dumps(worker)]
     environment = clean | {"GOMP_SPINCOUNT": str(spins)}
     result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     times: list[float] = json.loads(result.stdout.splitlines()[-1])

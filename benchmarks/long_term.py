@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from trdimp_ros.checkpoints import bundled_network, load_network
 from trdimp_ros.media.scene_script import SceneScript
@@ -25,6 +26,7 @@ from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Box, LongTermTracker, State, TrackerConfig, TrackResult, preset
 from trdimp_ros.tracking.devices import use_threads
+from trdimp_ros.tracking.engines import choose_engine
 from trdimp_ros.tracking.geometry import intersection_over_union
 
 VISIBLE = 0.5
@@ -85,7 +87,8 @@ class Tally:
 def run(scene: ScriptedScene, network: TrDiMPNet, config: TrackerConfig) -> Tally:
     """Track all targets of a scene from its first frame on, and count."""
     targets = scene.script.targets
-    tracker = LongTermTracker(network, config, targets)
+    engine = choose_engine("auto", torch.device("cpu"))
+    tracker = LongTermTracker(network, config, targets, engine=engine)
     for number in range(targets):
         box = scene.box(0, number)
         assert box is not None

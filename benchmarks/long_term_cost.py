@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from trdimp_ros.checkpoints import bundled_network, load_network
 from trdimp_ros.media.demo_scene import demo_scene
@@ -24,6 +25,7 @@ from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Tracker, preset
 from trdimp_ros.tracking.camera_motion import CameraMotion
 from trdimp_ros.tracking.devices import use_threads
+from trdimp_ros.tracking.engines import choose_engine
 
 WARM_UP = 5
 """Frames that do not count."""
@@ -65,8 +67,9 @@ def measure(options: argparse.Namespace, clock: Callable[[], float]) -> tuple[di
     # There and back again, so that nothing jumps however many frames are asked for.
     images = [scene.frame(index) for index in range(60)]
     images += images[-2:0:-1]
+    engine = choose_engine("auto", torch.device("cpu"))
     trackers = {
-        name: Tracker(network, replace(preset("compact"), **changes))  # type: ignore[arg-type]
+        name: Tracker(network, replace(preset("compact"), **changes), engine=engine)  # type: ignore[arg-type]
         for name, changes in LONG_TERM_SETTINGS.items()
     }
     for tracker in trackers.values():

@@ -15,6 +15,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from trdimp_ros.checkpoints import bundled_network, load_network
 from trdimp_ros.evaluation.competitors import Competitor, OwnTracker, opencv_tracker
 from trdimp_ros.evaluation.datasets import find_sequences, read_sequence
@@ -25,6 +27,7 @@ from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Tracker, TrackerConfig, preset
 from trdimp_ros.tracking.devices import use_threads
+from trdimp_ros.tracking.engines import choose_engine
 
 
 def main() -> None:
@@ -65,7 +68,8 @@ def competitor(name: str, network: TrDiMPNet, changes: list[str]) -> Competitor:
     if name not in LONG_TERM_SETTINGS:
         return opencv_tracker(name, [])
     config: TrackerConfig = replace(preset("compact"), **LONG_TERM_SETTINGS[name])  # type: ignore[arg-type]
-    return OwnTracker(Tracker(network, changed_by_text(config, changes)))
+    engine = choose_engine("auto", torch.device("cpu"))
+    return OwnTracker(Tracker(network, changed_by_text(config, changes), engine=engine))
 
 
 def line(run: SequenceRun) -> str:

@@ -63,6 +63,7 @@ say "installing torch"
 install_torch
 say "installing trdimp_ros and its tools"
 must_install --no-build-isolation -e '.[test]'
+pip_install --no-build-isolation -e '.[fast]' || say "no openvino for this machine: torch computes, slower; see README.md"
 if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     # opencv-python needs libGL, which a machine without desktop lacks; nothing but --show needs its windows.
     say "no libGL here: using opencv-python-headless"

@@ -178,6 +178,7 @@ def test_a_late_and_rare_detector_keeps_a_target_alive_through_losses(system: Sy
             "frame_buffer": 60.0,
             "image_qos_reliability": "reliable",
             "candidates.auto_init": "all",
+            "tracker.reacquire_budget": 0,
         },
     )
     client = system.client

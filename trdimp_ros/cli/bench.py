@@ -22,6 +22,7 @@ from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import Box, MultiTracker, State, TargetState, preset
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
+from trdimp_ros.tracking.engines import choose_engine, engine_name
 from trdimp_ros.tracking.frame_pass import no_stage
 
 UNIT_SIZE = 352
@@ -80,7 +81,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     config = changed_by_text(preset(options.preset), options.changes)
     unit = UnitClock(network, device)
     precision = PRECISIONS[options.precision]
-    tracker = MultiTracker(network, config, options.targets, device, precision, options.seed, graphs=not options.eager)
+    graphs, engine = not options.eager, choose_engine(options.engine, device, precision)
+    tracker = MultiTracker(network, config, options.targets, device, precision, options.seed, graphs, engine)
     scene = RenderedScene(options.width, options.height)
     times = measure(tracker, scene.frame(0), scene.box(0), options.frames, options.targets, unit)
     report: dict[str, Any] = {
@@ -88,6 +90,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         "threads": torch.get_num_threads(),
         "precision": options.precision,
+        "engine": engine_name(engine),
         "graphs": tracker.uses_graphs,
         "weights": info.name,
         "image": [options.width, options.height],
@@ -216,9 +219,9 @@ def spread(times: list[float], frames: int) -> dict[str, float]:
 def print_table(report: dict[str, Any]) -> None:
     """The report as a table."""
     print(
-        f"preset {report['preset']}, {report['precision']}, {report['device']}, {report['threads']} threads, "
-        f"image {report['image'][0]}x{report['image'][1]}, targets {report['targets']}, {report['frames']} frames, "
-        "memories full"
+        f"preset {report['preset']}, {report['precision']}, {report['device']}, engine {report['engine']}, "
+        f"{report['threads']} threads, image {report['image'][0]}x{report['image'][1]}, "
+        f"targets {report['targets']}, {report['frames']} frames, memories full"
     )
     print(f"{'stage':<18}{'median ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'calls':>8}{'ms/frame':>10}")
     whole = {name: report[name] for name in ("locate", "learn", "frame")}

@@ -14,6 +14,7 @@ from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.sessions import TrackingSession
 from trdimp_ros.tracking import PRESETS, Box, LongTermTracker, MultiTracker, Tracker, TrackerConfig, preset
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
+from trdimp_ros.tracking.engines import ENGINES, choose_engine
 
 OFFICIAL_PRESET = "trdimp"
 """For weights that do not say what they are meant for."""
@@ -45,6 +46,12 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(PRECISIONS),
         default="float32",
         help="precision of backbone and attention (%(default)s)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=list(ENGINES),
+        default="auto",
+        help="what computes the convolutions; auto: openvino where it is installed, on a processor in float32",
     )
     parser.add_argument(
         "--threads", type=int, default=0, help="threads of the processor; 0: torch's choice, one per core"
@@ -80,7 +87,9 @@ def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
         ValueError: for options that cannot be met.
     """
     device, network, info, config = _tracker_parts(options)
-    return Tracker(network, config, device, PRECISIONS[options.precision], options.seed), info
+    precision = PRECISIONS[options.precision]
+    engine = choose_engine(options.engine, device, precision)
+    return Tracker(network, config, device, precision, options.seed, engine=engine), info
 
 
 def build_multi_tracker(options: argparse.Namespace, max_targets: int, graphs: bool = True) -> MultiTracker:
@@ -107,7 +116,8 @@ def _multi_tracker(
 ) -> tuple[MultiTracker, WeightsInfo]:
     device, network, info, config = _tracker_parts(options)
     precision = PRECISIONS[options.precision]
-    return LongTermTracker(network, config, max_targets, device, precision, options.seed, graphs), info
+    engine = choose_engine(options.engine, device, precision)
+    return LongTermTracker(network, config, max_targets, device, precision, options.seed, graphs, engine), info
 
 
 def _tracker_parts(options: argparse.Namespace) -> tuple[torch.device, TrDiMPNet, WeightsInfo, TrackerConfig]:

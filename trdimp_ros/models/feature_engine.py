@@ -1,14 +1,17 @@
 """The convolutional part of a frame behind one small interface, so that another inference engine can take it over.
 
-Everything else that a tracker computes (memories, filter optimiser, localisation, box refinement) stays in torch.
+Everything else that a tracker computes (memories, filter optimiser, localisation, box refinement) stays in torch. The
+engines are `TorchEngine` here and `OpenVinoEngine` in `openvino_engine.py`; `tracking/engines.py` chooses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 
+from trdimp_ros.models.direct_box_head import BoxReference
 from trdimp_ros.models.network import TrDiMPNet
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -45,6 +48,32 @@ class FeatureEngine(Protocol):
             Features (N, D, H, W) and (N, D, H/2, W/2), see `BoxRegressor.search_features`.
         """
 
+    def direct_feature(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        """The direct box head's feature of a search frame; only for networks that have the head.
+
+        Args:
+            fine: The stride-8 feature (N, C8, H, W).
+            coarse: The stride-16 feature (N, C16, H/2, W/2).
+
+        Returns:
+            The feature (N, D, H, W), see `DirectBoxHead.search_feature`.
+        """
+
+    def direct_boxes(self, reference: BoxReference, feature: torch.Tensor) -> torch.Tensor:
+        """The direct box head's output; only for networks that have the head.
+
+        Args:
+            reference: What is known of each of N targets, float32.
+            feature: The feature (N, D, H, W) from `direct_feature`.
+
+        Returns:
+            Distances and quality (N, 5, H, W) float32, see `DirectBoxHead.forward`.
+        """
+
+
+EngineFactory = Callable[[TrDiMPNet], FeatureEngine]
+"""Makes an engine from a network that has been prepared for inference."""
+
 
 class TorchEngine:
     """The network's own modules.
@@ -70,3 +99,12 @@ class TorchEngine:
     def box_features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
         """See `FeatureEngine.box_features`."""
         return self._network.bb_regressor.search_features(fine, coarse)
+
+    def direct_feature(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.direct_feature`."""
+        return self._network.required_direct_box_head.search_feature(fine, coarse)
+
+    def direct_boxes(self, reference: BoxReference, feature: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.direct_boxes`."""
+        output: torch.Tensor = self._network.required_direct_box_head(reference, feature)
+        return output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 from trdimp_ros.models.box_regressor import BoxRegressor
 from trdimp_ros.models.config import NetworkConfig
 from trdimp_ros.models.direct_box_head import DirectBoxHead
-from trdimp_ros.models.feature_engine import FeatureEngine, TorchEngine
+from trdimp_ros.models.feature_engine import EngineFactory, FeatureEngine, TorchEngine
 from trdimp_ros.models.folding import fold_sequences
 from trdimp_ros.models.network import TrDiMPNet
 from trdimp_ros.models.target_filter import FilterInitializer, FilterOptimizer
@@ -50,7 +49,7 @@ def prepare_for_inference(
     network: TrDiMPNet,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    engine: Callable[[TrDiMPNet], FeatureEngine] = TorchEngine,
+    engine: EngineFactory = TorchEngine,
 ) -> InferenceNetwork:
     """A copy of the network for tracking only, equal up to rounding.
 

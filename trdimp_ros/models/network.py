@@ -41,8 +41,11 @@ class Classifier(nn.Module):
 
     def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
         """Normalised classification feature (N, H, W, C) of a stride-16 backbone feature (N, C', H, W)."""
-        feature = instance_l2_norm(self.projection(coarse), self.scale)
-        return feature.permute(0, 2, 3, 1).contiguous()
+        return self.normalize(self.projection(coarse))
+
+    def normalize(self, projected: torch.Tensor) -> torch.Tensor:
+        """The same, of a feature (N, C, H, W) that `projection` has been applied to."""
+        return instance_l2_norm(projected, self.scale).permute(0, 2, 3, 1).contiguous()
 
 
 class TrDiMPNet(nn.Module):
@@ -68,6 +71,17 @@ class TrDiMPNet(nn.Module):
     def backbone(self) -> Backbone:
         """The network that both other parts take their features from."""
         return self.feature_extractor
+
+    @property
+    def required_direct_box_head(self) -> DirectBoxHead:
+        """The direct box head.
+
+        Raises:
+            ValueError: if the network has none.
+        """
+        if self.direct_box_head is None:
+            raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use iou")
+        return self.direct_box_head
 
     def transform(
         self, train: torch.Tensor, test: torch.Tensor, train_masks: torch.Tensor

@@ -10,6 +10,7 @@ from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters
 from trdimp_ros.tracking import LongTermTracker
 from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
+from trdimp_ros.tracking.engines import choose_engine
 
 
 def build_tracker(parameters: TrackerNodeParameters) -> tuple[LongTermTracker, WeightsInfo]:
@@ -27,9 +28,9 @@ def build_tracker(parameters: TrackerNodeParameters) -> tuple[LongTermTracker, W
         network, weights = load_network(Path(os.path.expanduser(model.weights)))
     else:
         network, weights = default_network(parameters.preset)
-    tracker = LongTermTracker(
-        network, parameters.tracker, parameters.max_targets, device, dtype=PRECISIONS[model.precision]
-    )
+    precision = PRECISIONS[model.precision]
+    engine = choose_engine(model.engine, device, precision)
+    tracker = LongTermTracker(network, parameters.tracker, parameters.max_targets, device, precision, engine=engine)
     _warm_up(tracker)
     return tracker, weights
 

@@ -11,6 +11,7 @@ from trdimp_ros.parameters import check_parameters, parameter, parameters_of, se
 from trdimp_ros.sessions import HandOffSettings
 from trdimp_ros.tracking import PRESETS, TrackerConfig, preset
 from trdimp_ros.tracking.devices import MAX_THREADS, PRECISIONS
+from trdimp_ros.tracking.engines import ENGINES
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class ModelParameters:
     )
     precision: str = parameter(
         "float32", "Precision of backbone and attention.", choices=tuple(PRECISIONS), dynamic=False
+    )
+    engine: str = parameter(
+        "auto",
+        "What computes the convolutions: auto (openvino where it is installed, on a processor in float32), torch or "
+        "openvino.",
+        choices=ENGINES,
+        dynamic=False,
     )
     threads: int = parameter(
         0,

@@ -147,6 +147,7 @@ class DirectBoxes:
         if network.direct_box_head is None:
             raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use iou")
         self._head: DirectBoxHead = network.direct_box_head
+        self._engine = network.engine
         shapes = self._head.reference_shapes
         self._buffers = [torch.zeros(max_targets, *shape, device=network.device) for shape in shapes]
 
@@ -166,13 +167,13 @@ class DirectBoxes:
 
     def features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Features:
         """See `BoxStage.features`."""
-        return (self._head.search_feature(fine, coarse),)
+        return (self._engine.direct_feature(fine, coarse),)
 
     def find(self, features: Features, question: BoxQuestion) -> Selection:
         """See `BoxStage.find`."""
         first = question.first
         gains, parts = (buffer[first : first + len(question.start)] for buffer in self._buffers)
-        raw = self._head(BoxReference(gains, parts), features[0])
+        raw = self._engine.direct_boxes(BoxReference(gains, parts), features[0])
         box = follow_size(question.start, *mean_box_near(raw, question.start))
         # The loop counts positions from the middle of the first pixel, the head from its corner.
         box = torch.cat([box[:, :2] - 0.5, box[:, 2:]], dim=1)

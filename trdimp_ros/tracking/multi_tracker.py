@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.models import TrDiMPNet
-from trdimp_ros.models.feature_engine import FeatureEngine, TorchEngine
+from trdimp_ros.models.feature_engine import EngineFactory, TorchEngine
 from trdimp_ros.models.inference import prepare_for_inference
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.device_steps import DeviceSteps, TargetMemories, consecutive
@@ -47,7 +47,8 @@ class MultiTracker:
         dtype: Precision of backbone and attention: torch.float32, torch.bfloat16 or torch.float16.
         seed: The seed of each target's random numbers.
         graphs: Whether to use CUDA graphs on a GPU; without them every stage can be timed by itself.
-        engine: Makes what computes the features of images from the network prepared for inference.
+        engine: Makes what computes the features of images from the network prepared for inference, see
+            `trdimp_ros.tracking.engines.choose_engine`.
 
     Raises:
         ValueError: if max_targets is less than 1.
@@ -62,7 +63,7 @@ class MultiTracker:
         dtype: torch.dtype = torch.float32,
         seed: int = 0,
         graphs: bool = True,
-        engine: Callable[[TrDiMPNet], FeatureEngine] = TorchEngine,
+        engine: EngineFactory = TorchEngine,
     ) -> None:
         if max_targets < 1:
             raise ValueError(f"max_targets must be at least 1, got {max_targets}")

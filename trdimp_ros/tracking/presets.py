@@ -52,6 +52,7 @@ PRESETS: dict[str, TrackerConfig] = {
         # What is lost is looked for elsewhere, and two targets do not end on one object: docs/long_term.md.
         reacquire_budget=2,
         exclusivity_overlap=0.5,
+        spread_learning=True,  # no frame pays for both
     ),
     "trdimp_lasot": replace(_TRDIMP, transformer_skipping=0),
     "trsiam_lasot": replace(_TRSIAM, transformer_skipping=0),

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.models.feature_engine import EngineFactory, TorchEngine
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.frame_pass import StageHook
@@ -34,6 +35,8 @@ class Tracker:
         dtype: Precision of backbone and attention: torch.float32, torch.bfloat16 or torch.float16.
         seed: The seed of all random numbers.
         graphs: Whether to use CUDA graphs on a GPU; without them every stage can be timed by itself.
+        engine: Makes what computes the features of images from the network prepared for inference, see
+            `trdimp_ros.tracking.engines.choose_engine`.
     """
 
     def __init__(
@@ -44,8 +47,9 @@ class Tracker:
         dtype: torch.dtype = torch.float32,
         seed: int = 0,
         graphs: bool = True,
+        engine: EngineFactory = TorchEngine,
     ) -> None:
-        self._targets = LongTermTracker(network, config, 1, device, dtype, seed, graphs)
+        self._targets = LongTermTracker(network, config, 1, device, dtype, seed, graphs, engine)
         self._random = RandomSource(seed)
 
     @property

@@ -1,0 +1,118 @@
+"""The choice of an inference engine, and that OpenVINO computes what torch does."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from trdimp_ros.checkpoints import bundled_network
+from trdimp_ros.media.demo_scene import demo_scene
+from trdimp_ros.models.feature_engine import TorchEngine
+from trdimp_ros.models.inference import prepare_for_inference
+from trdimp_ros.models.openvino_engine import OpenVinoEngine
+from trdimp_ros.testing.tiny import tiny_network
+from trdimp_ros.tracking import LongTermTracker, preset
+from trdimp_ros.tracking.engines import ENGINES, choose_engine, engine_name
+
+CPU = torch.device("cpu")
+INSTALLED = importlib.util.find_spec("openvino") is not None
+needs_openvino = pytest.mark.skipif(not INSTALLED, reason="the optional package openvino is not installed")
+
+
+def test_torch_computes_everywhere():
+    for device in (CPU, torch.device("cuda")):
+        for precision in (torch.float32, torch.float16):
+            assert choose_engine("torch", device, precision) is TorchEngine
+
+
+def test_auto_is_openvino_only_where_it_is_installed_and_computes_the_same(monkeypatch):
+    assert choose_engine("auto", CPU) is (OpenVinoEngine if INSTALLED else TorchEngine)
+    assert choose_engine("auto", CPU, torch.bfloat16) is TorchEngine
+    assert choose_engine("auto", torch.device("cuda")) is TorchEngine
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert choose_engine("auto", CPU) is TorchEngine
+    with pytest.raises(ValueError, match=r"trdimp_ros\[fast\]"):
+        choose_engine("openvino", CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "precision", "words"),
+    [
+        ("tensorrt", "cpu", torch.float32, "unknown engine 'tensorrt'; use auto, torch, openvino"),
+        ("openvino", "cuda", torch.float32, "not cuda and float32"),
+        ("openvino", "cpu", torch.bfloat16, "not cpu and bfloat16"),
+    ],
+)
+def test_what_cannot_compute_is_refused(name, device, precision, words):
+    with pytest.raises(ValueError, match=words):
+        choose_engine(name, torch.device(device), precision)
+
+
+def test_an_engine_has_the_name_under_which_it_is_chosen():
+    for name in set(ENGINES) - {"auto"}:
+        if name == "torch" or INSTALLED:
+            assert engine_name(choose_engine(name, CPU)) == name
+
+
+@needs_openvino
+@pytest.mark.parametrize("images", [1, 3])
+def test_openvino_computes_the_features_that_torch_does(images):
+    network = bundled_network()[0]
+    engines = TorchEngine, OpenVinoEngine
+    ours, theirs = (prepare_for_inference(network, CPU, engine=engine).engine for engine in engines)
+    generator = torch.Generator().manual_seed(0)
+    pictures = 255 * torch.rand(images, 3, 96, 96, generator=generator)
+    with torch.inference_mode():
+        fine, coarse = ours.backbone(pictures)
+        for one, other in zip((fine, coarse), theirs.backbone(pictures), strict=True):
+            assert torch.allclose(one, other, rtol=1e-3, atol=1e-3)
+        pairs = [(ours.classification_feature(coarse), theirs.classification_feature(coarse))]
+        pairs += zip(ours.box_features(fine, coarse), theirs.box_features(fine, coarse), strict=True)
+        feature = ours.direct_feature(fine, coarse)
+        pairs.append((feature, theirs.direct_feature(fine, coarse)))
+        head = network.required_direct_box_head
+        reference = head.reference(feature, torch.tensor([[30.0, 30.0, 40.0, 30.0]]).repeat(images, 1))
+        pairs.append((ours.direct_boxes(reference, feature), theirs.direct_boxes(reference, feature)))
+    for one, other in pairs:
+        assert one.shape == other.shape
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-3)
+
+
+@needs_openvino
+def test_openvino_tracks_as_torch_does():
+    """Two targets; a third of a pixel is what rounding may become in twelve frames of learning."""
+    scene, network = demo_scene(320, 240), bundled_network()[0]
+    results = []
+    for name in ("torch", "openvino"):
+        tracker = LongTermTracker(network, preset("compact"), 2, engine=choose_engine(name, CPU))
+        for target in (0, 1):
+            tracker.add(target, scene.frame(0), scene.box(0, target))
+        results.append([tracker.track(scene.frame(index)) for index in range(1, 13)])
+    for one, other in zip(*results, strict=True):
+        for target in (0, 1):
+            assert np.allclose(one[target].box, other[target].box, atol=0.3)
+            assert one[target].state == other[target].state
+            assert one[target].confidence == pytest.approx(other[target].confidence, abs=0.02)
+
+
+@needs_openvino
+def test_a_network_without_direct_head_or_on_another_device_is_refused():
+    engine = prepare_for_inference(tiny_network(), CPU, engine=OpenVinoEngine).engine
+    with pytest.raises(ValueError, match="none: use iou"):
+        engine.direct_feature(torch.zeros(1, 8, 8, 8), torch.zeros(1, 8, 4, 4))
+    with pytest.raises(ValueError, match="use the engine torch"):
+        prepare_for_inference(tiny_network(), CPU, torch.bfloat16, OpenVinoEngine)
+
+
+@needs_openvino
+def test_openvino_does_not_report_how_it_is_used():
+    """Its telemetry package is never loaded: a robot does not tell its maker's supplier that it has started."""
+    words = "import sys; from trdimp_ros.models.openvino_engine import import_openvino as load; load(); "
+    words += "print(sys.modules.get('openvino_telemetry'))"
+    result = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "None"

@@ -1,0 +1,198 @@
+"""The convolutional part of a frame, computed by OpenVINO: on a processor several times as fast as torch's own modules.
+
+OpenVINO (Intel, Apache-2.0, for x86 and ARM) lays weights out for the processor once, and fuses each convolution with
+what follows it. The package `openvino` is optional (the extra ``fast``) and imported only here, when it is used.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead
+from trdimp_ros.models.feature_engine import Pair
+from trdimp_ros.models.network import TrDiMPNet
+
+SETTINGS = {
+    "PERFORMANCE_HINT": "LATENCY",
+    "INFERENCE_PRECISION_HINT": "f32",  # processors with bfloat16 would use it unasked
+    "NUM_STREAMS": 1,
+    # Threads that are bound to cores wait there for whatever else runs on them.
+    "ENABLE_CPU_PINNING": False,
+}
+
+
+def import_openvino() -> Any:
+    """The package `openvino`, without the statistics of use that it would send to its makers.
+
+    Raises:
+        ImportError: if it is not installed.
+    """
+    if "openvino" not in sys.modules:
+        # It asks for this package at import, and does without it where it is missing.
+        sys.modules.setdefault("openvino_telemetry", cast(Any, None))
+    import openvino  # noqa: PLC0415  # optional, and slow to load
+
+    return openvino
+
+
+class CompiledStage:
+    """One stage of the network, compiled for single images when the first one of a size comes.
+
+    Several images are computed one after the other: on a robot's few cores that costs no more than a batch, and a
+    number of targets that was not met before costs no compilation in the middle of tracking.
+
+    Args:
+        name: The stage's name in messages.
+        module: Tensors in, a tensor or a tuple of tensors out, all beginning with the number of images.
+    """
+
+    def __init__(self, name: str, module: nn.Module) -> None:
+        self._name, self._module = name, module.eval()
+        self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The stage's results (N, ...) float32 for inputs (N, ...) float32."""
+        parts = [self._one([one[index : index + 1] for one in inputs]) for index in range(len(inputs[0]))]
+        if len(parts) == 1:
+            return tuple(parts[0])
+        return tuple(torch.cat(results) for results in zip(*parts, strict=True))
+
+    def _one(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        shapes = tuple(tuple(one.shape) for one in inputs)
+        if shapes not in self._requests:
+            self._requests[shapes] = self._compile(inputs)
+        request = self._requests[shapes]
+        results = request.infer([one.contiguous().numpy() for one in inputs], share_inputs=True, share_outputs=True)
+        # Copied, because the next call overwrites them: they are small, and a frame's are needed until it is learned.
+        return [torch.from_numpy(np.array(results[index])) for index in range(len(results))]
+
+    def _compile(self, inputs: Sequence[torch.Tensor]) -> Any:
+        openvino = import_openvino()
+        examples = tuple(torch.zeros(one.shape) for one in inputs)
+        try:
+            # Tensors of the inference mode cannot be traced.
+            with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that sizes become constants is wanted
+                model = openvino.convert_model(
+                    self._module, example_input=examples, input=[tuple(one.shape) for one in examples]
+                )
+            threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+            return openvino.Core().compile_model(model, "CPU", {**SETTINGS, **threads}).create_infer_request()
+        except Exception as error:  # its exceptions are of many types
+            first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"engine openvino ({openvino.__version__}) cannot compute the {self._name}: {first_line}; use the "
+                "engine torch"
+            ) from error
+
+
+class OpenVinoEngine:
+    """A network's stages compiled by OpenVINO, float32, on the processor; see `FeatureEngine`.
+
+    It computes with as many threads as torch does when a stage is compiled.
+
+    Args:
+        network: A network prepared for inference.
+
+    Raises:
+        ImportError: if the package openvino is not installed.
+        ValueError: if the network is not on the processor, or not in float32.
+    """
+
+    def __init__(self, network: TrDiMPNet) -> None:
+        import_openvino()
+        weight = network.classifier.projection.weight
+        if weight.device.type != "cpu" or weight.dtype != torch.float32:
+            raise ValueError(
+                f"engine openvino computes in float32 on the processor, not in {weight.dtype} on {weight.device}; use "
+                "the engine torch"
+            )
+        self._backbone = CompiledStage("backbone", _Backbone(network))
+        self._classifier = network.classifier
+        self._projection = CompiledStage("classification feature", network.classifier.projection)
+        self._box = CompiledStage("box features", _Box(network))
+        self._direct: tuple[CompiledStage, CompiledStage] | None = None
+        if network.direct_box_head is not None:
+            feature, boxes = _DirectFeature(network.direct_box_head), _DirectBoxes(network.direct_box_head)
+            self._direct = CompiledStage("direct box feature", feature), CompiledStage("direct box head", boxes)
+
+    def backbone(self, images: torch.Tensor) -> Pair:
+        """See `FeatureEngine.backbone`."""
+        fine, coarse = self._backbone(images)
+        return fine, coarse
+
+    def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.classification_feature`."""
+        # The norm stays in torch: OpenVINO 2026.4 takes a count in it that depends on the shape for another one.
+        return self._classifier.normalize(self._projection(coarse)[0])
+
+    def box_features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
+        """See `FeatureEngine.box_features`."""
+        fine, coarse = self._box(fine, coarse)
+        return fine, coarse
+
+    def direct_feature(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.direct_feature`."""
+        return self._direct_stages()[0](fine, coarse)[0]
+
+    def direct_boxes(self, reference: BoxReference, feature: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.direct_boxes`."""
+        return self._direct_stages()[1](reference.gains, reference.parts, feature)[0]
+
+    def _direct_stages(self) -> tuple[CompiledStage, CompiledStage]:
+        if self._direct is None:
+            raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use iou")
+        return self._direct
+
+
+class _Backbone(nn.Module):
+    """Images (N, 3, S, S) 0..255 -> fine and coarse feature."""
+
+    def __init__(self, network: TrDiMPNet) -> None:
+        super().__init__()
+        self.part = network.backbone
+
+    def forward(self, images: torch.Tensor) -> Pair:
+        fine, coarse = self.part(self.part.normalize(images))
+        return fine, coarse
+
+
+class _Box(nn.Module):
+    """Fine and coarse feature -> the IoU predictor's features."""
+
+    def __init__(self, network: TrDiMPNet) -> None:
+        super().__init__()
+        self.part = network.bb_regressor
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
+        return self.part.search_features(fine, coarse)
+
+
+class _DirectFeature(nn.Module):
+    """Fine and coarse feature -> the direct box head's feature."""
+
+    def __init__(self, head: DirectBoxHead) -> None:
+        super().__init__()
+        self.part = head
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        return self.part.search_feature(fine, coarse)
+
+
+class _DirectBoxes(nn.Module):
+    """Gains, parts and feature -> distances and quality."""
+
+    def __init__(self, head: DirectBoxHead) -> None:
+        super().__init__()
+        self.part = head
+
+    def forward(self, gains: torch.Tensor, parts: torch.Tensor, feature: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.part(BoxReference(gains, parts), feature)
+        return output

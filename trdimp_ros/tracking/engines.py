@@ -1,0 +1,41 @@
+"""Which inference engine computes the convolutional part of a frame."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch
+
+from trdimp_ros.models.feature_engine import EngineFactory, TorchEngine
+from trdimp_ros.models.openvino_engine import OpenVinoEngine
+
+ENGINES = ("auto", "torch", "openvino")
+"""The engines by the names under which users choose them."""
+
+
+def choose_engine(name: str, device: torch.device, precision: torch.dtype = torch.float32) -> EngineFactory:
+    """The engine of this name; ``auto`` is the fastest that can compute on the device in the precision.
+
+    Args:
+        name: One of `ENGINES`.
+        device: The device that the tracker computes on.
+        precision: The precision of its convolutions.
+
+    Raises:
+        ValueError: for an engine that is unknown, not installed, or cannot compute there.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}; use {', '.join(ENGINES)}")
+    fits = device.type == "cpu" and precision == torch.float32
+    installed = importlib.util.find_spec("openvino") is not None
+    if name == "openvino" and not fits:
+        text = str(precision).removeprefix("torch.")
+        raise ValueError(f"engine openvino needs the processor and float32, not {device} and {text}; use torch")
+    if name == "openvino" and not installed:
+        raise ValueError("engine openvino needs the package openvino: pip install 'trdimp_ros[fast]', or use torch")
+    return OpenVinoEngine if name != "torch" and fits and installed else TorchEngine
+
+
+def engine_name(engine: EngineFactory) -> str:
+    """The name under which an engine from `choose_engine` is chosen."""
+    return "openvino" if engine is OpenVinoEngine else "torch"
