@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from trdimp_ros.tracking import preset
 from trdimp_ros.tracking.frame_decision import FrameDecision
 from trdimp_ros.tracking.localization import State
-from trdimp_ros.tracking.occlusion import RAMP, hold_size, size_trust, usual_confidence
+from trdimp_ros.tracking.occlusion import CLEAR as CLEAR_SHARE
+from trdimp_ros.tracking.occlusion import RAMP, hold_size, size_trust, usual_confidence, wholly_seen
 from trdimp_ros.tracking.randomness import RandomSource
 from trdimp_ros.tracking.target import TargetState, TrackedTarget
 
@@ -66,6 +67,13 @@ def test_the_ends_are_the_clear_size_and_the_one_found():
     assert hold_size(lost, 0.0, CLEAR, BASE) is lost
 
 
+def test_only_what_is_seen_as_usual_is_wholly_seen():
+    assert wholly_seen(CLEAR_SHARE * 0.9, 0.9, 0.45)
+    assert not wholly_seen(0.99 * CLEAR_SHARE * 0.9, 0.9, 0.45)
+    assert wholly_seen(0.1, 0.9, 0.0), "off"
+    assert wholly_seen(0.1, 0.0, 0.45), "the first image"
+
+
 def test_the_usual_confidence_follows_slowly():
     assert usual_confidence(0.0, 0.8) == 0.8
     assert 0.78 < usual_confidence(0.8, 0.4) < 0.8
@@ -102,3 +110,16 @@ def test_a_target_that_has_changed_for_good_is_believed_again():
     heights = track_decisions(0.6, [(1.0, 40.0)] + [(0.55, 30.0)] * 200)
     assert heights[1] == pytest.approx(40.0)
     assert heights[-1] == pytest.approx(30.0)
+
+
+def test_a_target_that_goes_behind_something_is_remembered_whole():
+    """Its box narrows while its confidence falls: what it is looked for with is its last whole size."""
+    config = replace(preset("compact"), clear_view_threshold=0.3)
+    size, scale = np.array([40.0, 80.0], np.float32), np.float32(4.0)
+    state = TargetState(POSITION, size, scale, BASE, clear_size=size, clear_scale=scale)
+    target = TrackedTarget("a", state, RandomSource(0))
+    for confidence, width in ((0.9, 80.0), (0.9, 78.0), (0.65, 60.0), (0.6, 45.0)):
+        found = decision(40.0, width)._replace(confidence=confidence)
+        target.apply(found, [(0, 0, 256, 256)], torch.zeros(1), config)
+    assert target.state.size[1] < 60
+    assert target.state.clear_size.tolist() == [40.0, 78.0]

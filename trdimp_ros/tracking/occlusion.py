@@ -16,6 +16,10 @@ from trdimp_ros.tracking.localization import State
 RAMP = 0.2
 """From `TrackerConfig.occlusion_share` on to so much more of the usual confidence, a size is believed more and more."""
 
+CLEAR = 0.8
+"""From this share of the usual confidence on a target counts as wholly seen: what goes behind something keeps its size
+before it keeps its confidence."""
+
 AVERAGE = 0.02
 """Share of the newest image in the usual confidence."""
 
@@ -31,6 +35,11 @@ def size_trust(confidence: float, usual: float, share: float) -> float:
     if share <= 0 or usual <= 0:
         return 1.0
     return min(max((confidence / usual - share) / RAMP, 0.0), 1.0)
+
+
+def wholly_seen(confidence: float, usual: float, share: float) -> bool:
+    """Whether the size of a found box is one to remember; the arguments are those of `size_trust`."""
+    return share <= 0 or usual <= 0 or confidence >= CLEAR * usual
 
 
 def hold_size(decision: FrameDecision, trust: float, clear_size: Pair, base_size: Pair) -> FrameDecision:

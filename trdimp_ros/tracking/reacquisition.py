@@ -22,7 +22,7 @@ from trdimp_ros.tracking.target import TargetState, TrackResult
 
 LARGEST_CHANGE = 2.5
 """A target that returns is believed to be at most this many times as long, or as short, as it was seen last."""
-LARGEST_STRETCH = 2.0
+LARGEST_STRETCH = 3.0
 """Likewise for the ratio of its width and height."""
 HOLD = 0.7
 """On probation a confidence below this share of the threshold ends it; between the two it goes on."""

@@ -13,7 +13,7 @@ from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.frame_decision import FrameDecision
 from trdimp_ros.tracking.geometry import Box, Coordinates, Pair, box_at, sample_box, sample_location
 from trdimp_ros.tracking.localization import State
-from trdimp_ros.tracking.occlusion import hold_size, size_trust, usual_confidence
+from trdimp_ros.tracking.occlusion import hold_size, size_trust, usual_confidence, wholly_seen
 from trdimp_ros.tracking.randomness import RandomSource
 
 
@@ -134,7 +134,7 @@ class TrackedTarget:
         decision = hold_size(decision, trust, state.clear_size, state.base_size)
         state.frame_number += 1
         state.position, state.size, state.scale = decision.position, decision.size, decision.scale
-        self._remember_clear_view(decision, trust, config)
+        self._remember_clear_view(decision, config)
         if decision.state != State.NOT_FOUND:
             self._jitter = None
         area = coordinates[decision.scale_index]
@@ -165,14 +165,15 @@ class TrackedTarget:
         due, self.postponed_iterations = max(iterations, self.postponed_iterations), 0
         return due
 
-    def _remember_clear_view(self, decision: FrameDecision, trust: float, config: TrackerConfig) -> None:
+    def _remember_clear_view(self, decision: FrameDecision, config: TrackerConfig) -> None:
         """Keep the size of a target that is seen clearly; give it back to one that is lost."""
         state = self.state
         if decision.state == State.NOT_FOUND:
             if config.clear_view_threshold:
                 state.size, state.scale = state.clear_size, state.clear_scale
             return
-        if decision.confidence > config.clear_view_threshold and trust >= 1:
+        whole = wholly_seen(decision.confidence, state.usual_confidence, config.occlusion_share)
+        if decision.confidence > config.clear_view_threshold and whole:
             state.clear_size, state.clear_scale = state.size, state.scale
         if decision.state != State.UNCERTAIN:
             state.usual_confidence = usual_confidence(state.usual_confidence, decision.confidence)
