@@ -80,9 +80,8 @@ class CompiledStage:
             # Tensors of the inference mode cannot be traced.
             with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that sizes become constants is wanted
-                model = openvino.convert_model(
-                    self._module, example_input=examples, input=[tuple(one.shape) for one in examples]
-                )
+                traced = torch.jit.trace(self._module, examples, check_trace=False)
+                model = openvino.convert_model(traced, input=[tuple(one.shape) for one in examples])
             threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
             return openvino.Core().compile_model(model, "CPU", {**SETTINGS, **threads}).create_infer_request()
         except Exception as error:  # its exceptions are of many types
