@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from trdimp_ros.media.drawing import VideoWriter, write_image
-from trdimp_ros.media.files import complete_file
+from trdimp_ros.media.files import complete_file, undisturbed
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import open_source, read_image
 
@@ -154,3 +156,20 @@ def test_an_image_reads_back(tmp_path):
     with pytest.raises(ValueError, match=r"cannot write .*a\.nothing"):
         write_image(tmp_path / "a.nothing", frame)
     assert len(open_source(tmp_path)) == 1
+
+
+def test_signals_wait_until_a_file_is_written():
+    """A signal in the middle of OpenCV's writing would look like a full disk."""
+    told: list[str] = []
+
+    def interrupt(_number: int, _frame: object) -> None:
+        told.append("interrupted")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with undisturbed():
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            told.append("written")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == ["written", "interrupted"]

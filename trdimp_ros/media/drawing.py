@@ -11,7 +11,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from trdimp_ros.media.files import complete_file, opencv_path
+from trdimp_ros.media.files import complete_file, opencv_path, undisturbed
 from trdimp_ros.media.sources import Frame
 from trdimp_ros.tracking import Box, State, TrackResult
 
@@ -169,16 +169,20 @@ class VideoWriter:
                 raise ValueError(f"cannot write the video {self._path}; is the disk full?")
         if (frame.shape[1], frame.shape[0]) != self._size:
             frame = cv2.resize(frame, self._size).astype(np.uint8, copy=False)
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        self._count += 1
+        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        with undisturbed():
+            self._writer.write(picture)
+            self._count += 1
 
     def _close(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.release()
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        if (kind is None or (interrupted and self._count)) and not self._readable():
+        with undisturbed():
+            if self._writer is not None:
+                self._writer.release()
+            complete = (kind is not None and not (interrupted and self._count)) or self._readable()
+        if not complete:
             raise ValueError(f"cannot write the video {self._path} to its end; is the disk full?")
 
     def _readable(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,20 @@ def opencv_path(path: Path) -> Iterator[str]:
         link = Path(folder) / f"file{path.suffix if path.suffix.isascii() else ''}"
         link.symlink_to(path.absolute())
         yield str(link)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold back ctrl-C and SIGTERM in this thread until the end.
+
+    For OpenCV's reading and writing of files: a signal ends the system call that it waits in, and FFmpeg takes that
+    for a damaged file or a full disk.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
