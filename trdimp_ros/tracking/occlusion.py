@@ -16,7 +16,7 @@ from trdimp_ros.tracking.localization import State
 RAMP = 0.2
 """From `TrackerConfig.occlusion_share` on to so much more of the usual confidence, a size is believed more and more."""
 
-CLEAR = 0.8
+CLEAR = 0.75
 """From this share of the usual confidence on a target counts as wholly seen: what goes behind something keeps its size
 before it keeps its confidence."""
 
