@@ -164,7 +164,8 @@ class TrackerConfig:
     occlusion_share: float = parameter(
         0.0,
         "A target whose confidence is below this share of its usual one is taken to be partly hidden, and keeps the "
-        "size of its last clear view; raising it follows sizes less. 0 is off.",
+        "size of its last clear view, which then also needs three quarters of the usual confidence; raising it follows "
+        "sizes less. 0 is off.",
         0.0,
         1.0,
     )
