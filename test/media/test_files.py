@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import struct
 import subprocess
 import sys
-import threading
 import zlib
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 
 from trdimp_ros.media.drawing import VideoWriter, write_image
-from trdimp_ros.media.files import complete_file, undisturbed
+from trdimp_ros.media.files import complete_file
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.media.sources import open_source, read_image
 
@@ -158,18 +156,19 @@ def test_an_image_reads_back(tmp_path):
     assert len(open_source(tmp_path)) == 1
 
 
+SIGNAL_IN_THE_MIDDLE = """
+import signal, threading
+from trdimp_ros.media.files import undisturbed
+
+signal.signal(signal.SIGTERM, lambda number, frame: print("interrupted"))
+with undisturbed():
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    print("written")
+"""
+
+
 def test_signals_wait_until_a_file_is_written():
     """A signal in the middle of OpenCV's writing would look like a full disk."""
-    told: list[str] = []
-
-    def interrupt(_number: int, _frame: object) -> None:
-        told.append("interrupted")
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        with undisturbed():
-            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-            told.append("written")
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert told == ["written", "interrupted"]
+    words = [sys.executable, "-c", SIGNAL_IN_THE_MIDDLE]
+    result = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, timeout=120)
+    assert result.stdout.split() == ["written", "interrupted"]
