@@ -63,8 +63,14 @@ class GoldenSet:
         """The largest difference from an entry that is allowed."""
         return self._entries[key].tolerance
 
-    def check(self, key: str, actual: torch.Tensor | np.ndarray) -> None:
-        """Assert that a complete tensor agrees with an entry, of which a part may be stored."""
+    def check(self, key: str, actual: torch.Tensor | np.ndarray, rounding: float = 0.0) -> None:
+        """Assert that a complete tensor agrees with an entry, of which a part may be stored.
+
+        Args:
+            key: The entry's name.
+            actual: The tensor.
+            rounding: What processors may round differently, where that is more than the entry's tolerance.
+        """
         actual = np.asarray(actual.detach().cpu() if isinstance(actual, torch.Tensor) else actual)
         expected = self._arrays[key]
         part = actual
@@ -74,7 +80,8 @@ class GoldenSet:
             part = actual[tuple(slice(*numbers) for numbers in stored)]
         assert part.shape == expected.shape, f"{key}: shape {part.shape}, expected {expected.shape}"
         difference = np.abs(part.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0)
-        assert difference <= self.tolerance(key), f"{key}: off by {difference:.3g}, allowed {self.tolerance(key):.3g}"
+        allowed = max(self.tolerance(key), rounding)
+        assert difference <= allowed, f"{key}: off by {difference:.3g}, allowed {allowed:.3g}"
         if f"{key}.stats" in self:
             self._check_statistics(key, actual.astype(np.float64))
 
