@@ -118,3 +118,29 @@ def test_openvino_does_not_report_how_it_is_used():
     words += "print(sys.modules.get('openvino_telemetry'))"
     result = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "None"
+
+
+SIGNAL_AFTERWARDS = """
+import gc, signal, threading
+from trdimp_ros.checkpoints import bundled_network
+from trdimp_ros.media.scene import RenderedScene
+from trdimp_ros.models.openvino_engine import OpenVinoEngine
+from trdimp_ros.tracking import Tracker, preset
+
+scene = RenderedScene()
+tracker = Tracker(bundled_network()[0], preset("compact"), engine=OpenVinoEngine)
+tracker.initialize(scene.frame(0), scene.box(0))
+tracker.track(scene.frame(1))
+del tracker
+gc.collect()
+signal.signal(signal.SIGTERM, lambda number, frame: print("handled"))
+signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+"""
+
+
+@needs_openvino
+def test_a_signal_is_handled_after_the_last_tracker_has_gone():
+    """As when a node was cleaned up: OpenVINO's own stack for signals must outlive the trackers."""
+    words = [sys.executable, "-c", SIGNAL_AFTERWARDS]
+    result = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True, timeout=120)
+    assert (result.returncode, result.stdout.strip()) == (0, "handled")

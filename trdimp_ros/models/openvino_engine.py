@@ -6,6 +6,7 @@ what follows it. The package `openvino` is optional (the extra ``fast``) and imp
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Sequence
@@ -40,6 +41,16 @@ def import_openvino() -> Any:
     import openvino  # noqa: PLC0415  # optional, and slow to load
 
     return openvino
+
+
+@functools.cache
+def _core() -> Any:
+    """OpenVINO's device, once in a process.
+
+    It gives threads a stack of their own for signals. With the last device that stack's memory goes, but the threads
+    keep using it: the next signal then ends the process (OpenVINO 2026.4.1).
+    """
+    return import_openvino().Core()
 
 
 class CompiledStage:
@@ -83,7 +94,7 @@ class CompiledStage:
                 traced = torch.jit.trace(self._module, examples, check_trace=False)
                 model = openvino.convert_model(traced, input=[tuple(one.shape) for one in examples])
             threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
-            return openvino.Core().compile_model(model, "CPU", {**SETTINGS, **threads}).create_infer_request()
+            return _core().compile_model(model, "CPU", {**SETTINGS, **threads}).create_infer_request()
         except Exception as error:  # its exceptions are of many types
             first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(
