@@ -1,4 +1,4 @@
-"""The convolutional part of a frame, computed by OpenVINO: on a processor several times as fast as torch's own modules.
+"""The convolutional part of a frame, computed by OpenVINO: on a processor faster than torch's own modules.
 
 OpenVINO (Intel, Apache-2.0, for x86 and ARM) lays weights out for the processor once, and fuses each convolution with
 what follows it. The package `openvino` is optional (the extra ``fast``) and imported only here, when it is used.
