@@ -13,6 +13,7 @@ from trdimp_ros.models.labels import LABEL_SIGMA, gaussian_label
 from trdimp_ros.testing.golden_set import GoldenSet, skip_in_small_set
 from trdimp_ros.training.forward_pass import TrainingPass, one_turn
 from trdimp_ros.training.losses import hinge_loss, kl_regression_loss, weighted_losses
+from trdimp_ros.training.proposals import Proposals
 
 FROZEN = ("conv1", "bn1", "layer1", "layer2")
 STEP_LENGTH = "classifier.filter_optimizer.log_step_length"
@@ -90,7 +91,8 @@ def test_golden_training_pass(golden, mode):
 
     with torch.enable_grad():
         output = TrainingPass(network)(images, boxes, masks, golden["train/proposals"], one_turn(2, 2))
-        losses = weighted_losses(output, labels, golden["train/proposal_density"], golden["train/gt_density"])
+        densities = golden["train/proposal_density"], golden["train/gt_density"]
+        losses = weighted_losses(output, labels, Proposals(golden["train/proposals"], *densities))
         losses["total"].backward()
     golden.check(f"train/{mode}/scores", torch.stack(output.scores))
     golden.check(f"train/{mode}/box_scores", output.box_scores)

@@ -62,20 +62,22 @@ class CompiledStage:
     Args:
         name: The stage's name in messages.
         module: Tensors in, a tensor or a tuple of tensors out, all beginning with the number of images.
+        batch: So many images are computed at once; for training, where there are always many.
     """
 
-    def __init__(self, name: str, module: nn.Module) -> None:
-        self._name, self._module = name, module.eval()
+    def __init__(self, name: str, module: nn.Module, batch: int = 1) -> None:
+        self._name, self._module, self._batch = name, module.eval(), batch
         self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The stage's results (N, ...) float32 for inputs (N, ...) float32."""
-        parts = [self._one([one[index : index + 1] for one in inputs]) for index in range(len(inputs[0]))]
+        starts = range(0, len(inputs[0]), self._batch)
+        parts = [self._some([one[start : start + self._batch] for one in inputs]) for start in starts]
         if len(parts) == 1:
             return tuple(parts[0])
         return tuple(torch.cat(results) for results in zip(*parts, strict=True))
 
-    def _one(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def _some(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         shapes = tuple(tuple(one.shape) for one in inputs)
         if shapes not in self._requests:
             self._requests[shapes] = self._compile(inputs)

@@ -44,9 +44,10 @@ class CompositionConfig:
     )
     distractors: int = parameter(2, "Most other objects in a picture.", 0, 16)
     distractor_share: float = parameter(0.5, "Probability that each of the other objects is there.", 0.0, 1.0)
-    same_object_share: float = parameter(
-        0.1,
-        "Probability that one other object is the target's own picture in other colours and another pose.",
+    look_alike_share: float = parameter(
+        0.3,
+        "Probability that one other object has the target's outline and a part of its texture: without such "
+        "negatives the tracker takes a look-alike for a target that has left.",
         0.0,
         1.0,
     )
@@ -109,7 +110,11 @@ class TrainingConfig:
         above=0.0,
     )
     box_weight: float = parameter(
-        0.1, "Weight of the box loss. The paper's 0.01 is for a backbone that was trained before.", 0.0, 1000.0
+        0.1,
+        "Weight of the IoU predictor's loss; 0: it is not trained. The paper's 0.01 is for a backbone that was trained "
+        "before.",
+        0.0,
+        1000.0,
     )
     direct_weight: float = parameter(1.0, "Weight of the losses of the direct box head.", 0.0, 1000.0)
     contrast_weight: float = parameter(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from trdimp_ros.training.compositing import Pose, make_pose, warp_elastically
 from trdimp_ros.training.config import CompositionConfig
 from trdimp_ros.training.degradation import change_light, uniform
 from trdimp_ros.training.image_bank import ImageBank
+
+
+def _any(bank: ImageBank, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Numbers (count,) of random objects."""
+    return torch.randint(len(bank.objects), (count,), generator=generator, device=bank.device)
 
 
 def smooth_noise(generator: torch.Generator, smoothing: int, *shape: int) -> torch.Tensor:
@@ -25,6 +32,18 @@ def smooth_noise(generator: torch.Generator, smoothing: int, *shape: int) -> tor
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=noise.device) / smoothing) ** 2)
     windows = noise.unfold(0, 2 * reach + 1, 1)  # (shape[0], ..., taps)
     return (windows * taps).sum(dim=-1) / taps.square().sum().sqrt()
+
+
+class Choice(NamedTuple):
+    """Which objects are wanted.
+
+    Attributes:
+        numbers: (S,) which they are in the bank.
+        mixture: (S,) shares 0..1 of their texture that are another object's; the outline stays.
+    """
+
+    numbers: torch.Tensor
+    mixture: torch.Tensor
 
 
 class Cutouts:
@@ -47,7 +66,7 @@ class Cutouts:
         frames: int,
         batch: int,
         generator: torch.Generator,
-        index: torch.Tensor | None = None,
+        choice: Choice | None = None,
         smoothing: int = 1,
     ) -> Cutouts:
         """Choose objects and how they change from frame to frame.
@@ -58,14 +77,17 @@ class Cutouts:
             frames: The number I of frames of each sample.
             batch: The number S of samples.
             generator: Source of the random numbers.
-            index: (S,) which objects; None: any.
+            choice: Which objects; None: any, unmixed.
             smoothing: Frames over which changes are smooth, for clips; 1: every frame by itself.
         """
-        if index is None:
-            index = torch.randint(len(bank.objects), (batch,), generator=generator, device=bank.device)
+        index = _any(bank, batch, generator) if choice is None else choice.numbers
         textures = bank.objects[index].float() / 255
+        rgb = textures[:, :3]
+        if choice is not None:
+            other = bank.objects[_any(bank, batch, generator), :3].float() / 255
+            rgb = torch.lerp(rgb, other, choice.mixture[:, None, None, None])
         strength = uniform(generator, 0, 0.6, batch)
-        rgb = change_light(textures[:, :3], strength, generator).clamp(0, 1)
+        rgb = change_light(rgb, strength, generator).clamp(0, 1)
         textures = torch.cat([rgb, textures[:, 3:]], dim=1).repeat(frames, 1, 1, 1)
 
         def normal(*shape: int) -> torch.Tensor:

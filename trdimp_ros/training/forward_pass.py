@@ -6,7 +6,6 @@ and serves in several roles: as a template of its target, and as a test of what 
 
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import torch
@@ -14,12 +13,10 @@ from torch import nn
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.direct_box_head import BoxReference
+from trdimp_ros.models.feature_engine import Pair
 from trdimp_ros.models.norm import at_least_float32
 from trdimp_ros.models.target_filter import apply_filter, score_size
-
-CHUNK = 8
-"""Images that a frozen backbone works on at a time on a processor: more do not fit its caches, and take 1.7 times as
-long each."""
+from trdimp_ros.training.frozen_backbone import FrozenBackbone
 
 
 class Roles(NamedTuple):
@@ -97,14 +94,14 @@ class TrainingOutput(NamedTuple):
 
     Attributes:
         scores: Score maps (T, S, H', W') of the test frames, one for every iterate of the filter optimiser.
-        box_scores: (T, S, R) scores of the proposals.
+        box_scores: (T, S, R) scores of the proposals; None: there were none.
         train_features: (I, S, h, w, C) classification features of the training frames, before the transformer.
         test_features: (T, S, h, w, C) classification features of the test frames.
         direct: (T, S, 5, H, W) output of the direct box head; None: the network has none.
     """
 
     scores: list[torch.Tensor]
-    box_scores: torch.Tensor
+    box_scores: torch.Tensor | None
     train_features: torch.Tensor
     test_features: torch.Tensor
     direct: torch.Tensor | None = None
@@ -115,15 +112,13 @@ class FrameFeatures(NamedTuple):
 
     Attributes:
         classification: Classification features (F, S, h, w, C) of all frames.
-        iou: The IoU predictor's features (F', S, C, H, W) and (F', S, C, h, w) of the searched frames.
-        modulations: The IoU predictor's two vectors (F'', S, C) for the frames that are references.
+        pairs: Both backbone features of the searched frames and of the frames that are references, as images.
         direct: The direct box head's feature (F', S, C, H, W) of the searched frames.
         references: What the direct box head needs of the references, (F'', S, C) and (F'', S, 16, C).
     """
 
     classification: torch.Tensor
-    iou: tuple[torch.Tensor, torch.Tensor]
-    modulations: tuple[torch.Tensor, torch.Tensor]
+    pairs: tuple[Pair, Pair]
     direct: torch.Tensor | None
     references: BoxReference | None
 
@@ -150,16 +145,22 @@ class TrainingPass(nn.Module):
         super().__init__()
         self.network = network
         self._iterations, self._precision, self._layout = iterations, precision, layout
-        # In a list it is no part of this module: it has no weights of its own.
-        self._frozen = [_prepared_backbone(network, precision)] if frozen_backbone else []
+        self._frozen: FrozenBackbone | None = None
+        if frozen_backbone:
+            self._frozen = FrozenBackbone(network, precision, layout)
 
     def renew_frozen_backbone(self) -> None:
         """Make the copy that does the frozen backbone's work anew, after the network's weights were replaced."""
-        if self._frozen:
-            self._frozen = [_prepared_backbone(self.network, self._precision)]
+        if self._frozen is not None:
+            self._frozen = FrozenBackbone(self.network, self._precision, self._layout)
 
     def forward(
-        self, images: torch.Tensor, boxes: torch.Tensor, masks: torch.Tensor, proposals: torch.Tensor, roles: Roles
+        self,
+        images: torch.Tensor,
+        boxes: torch.Tensor,
+        masks: torch.Tensor,
+        proposals: torch.Tensor | None,
+        roles: Roles,
     ) -> TrainingOutput:
         """Learn and look.
 
@@ -167,13 +168,13 @@ class TrainingPass(nn.Module):
             images: (F, S, 3, H, W) RGB 0..255, F frames of each of S targets.
             boxes: (F, S, 4) x, y, w, h in image pixels.
             masks: (F, S, H/16, W/16) Gaussian masks of the boxes.
-            proposals: (T, R*S, P, 4) boxes to score in the test frames.
+            proposals: (T, R*S, P, 4) boxes to score in the test frames; None: the IoU predictor has nothing to do.
             roles: What the frames are, in R turns; a turn of a target is a sequence.
         """
         features = self._frame_features(images, boxes, roles)
         train, test = roles.as_templates(features.classification), roles.as_tests(features.classification)
         scores = self._scores(train, test, roles.as_templates(boxes), roles.as_templates(masks))
-        box_scores = self._box_scores(features, proposals, roles)
+        box_scores = None if proposals is None else self._box_scores(features, boxes, proposals, roles)
         return TrainingOutput(scores, box_scores, train, test, self._direct(features, roles))
 
     def _frame_features(self, images: torch.Tensor, boxes: torch.Tensor, roles: Roles) -> FrameFeatures:
@@ -187,21 +188,13 @@ class TrainingPass(nn.Module):
         references: BoxReference | None = None
         with torch.autocast(images.device.type, self._precision, enabled=self._precision != torch.float32):
             classification = at_least_float32(network.classifier.classification_feature(coarse.flatten(0, 1)))
-            iou = network.bb_regressor.search_features(*search_pair)
             head = network.direct_box_head
             if head is not None:
                 direct = head.search_feature(*search_pair).unflatten(0, (-1, sequences))
                 reference = head.reference(head.search_feature(*reference_pair), reference_boxes)
                 references = BoxReference(*(one.unflatten(0, (-1, sequences)) for one in reference))
-        reference_fine, reference_coarse = (at_least_float32(one) for one in reference_pair)
-        modulations = network.bb_regressor.modulation(reference_fine, reference_coarse, reference_boxes)
-        return FrameFeatures(
-            classification.unflatten(0, (-1, sequences)),
-            (iou[0].unflatten(0, (-1, sequences)), iou[1].unflatten(0, (-1, sequences))),
-            (modulations[0].unflatten(0, (-1, sequences)), modulations[1].unflatten(0, (-1, sequences))),
-            direct,
-            references,
-        )
+        classification = classification.unflatten(0, (-1, sequences))
+        return FrameFeatures(classification, (search_pair, reference_pair), direct, references)
 
     def _images(self, frames: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
         """Some of frames (F, S, C, H, W), in order, as images (F' * S, C, H, W)."""
@@ -218,13 +211,9 @@ class TrainingPass(nn.Module):
 
     def _backbone(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         backbone = self.network.backbone
+        if self._frozen is not None:
+            return self._frozen(images)
         inputs = backbone.normalize(images).contiguous(memory_format=self._layout)
-        if self._frozen:
-            chunk = CHUNK if images.device.type == "cpu" else len(images)
-            with torch.no_grad():
-                parts = [self._frozen[0](some) for some in inputs.to(self._precision).split(chunk)]
-            fine, coarse = (torch.cat(level) for level in zip(*parts, strict=True))
-            return fine, coarse
         with torch.autocast(images.device.type, self._precision, enabled=self._precision != torch.float32):
             fine, coarse = backbone(inputs)
         return fine, coarse
@@ -240,13 +229,23 @@ class TrainingPass(nn.Module):
         maps = optimizer.sample_maps(boxes, score_size((train.shape[2], train.shape[3]), filter_size))
         return [apply_filter(test, one) for one in optimizer(filters, train, maps, self._iterations)]
 
-    def _box_scores(self, features: FrameFeatures, proposals: torch.Tensor, roles: Roles) -> torch.Tensor:
-        """Scores (T, R*S, P); the first template is the reference."""
-        tests = proposals.shape[0]
-        fine, coarse = (roles.searched_as_tests(one).flatten(0, 1) for one in features.iou)
-        first, second = (roles.references(one).repeat(tests, 1) for one in features.modulations)
-        pair = at_least_float32(fine), at_least_float32(coarse)
-        scores = self.network.bb_regressor((first, second), pair, proposals.flatten(0, 1))
+    def _box_scores(
+        self, features: FrameFeatures, boxes: torch.Tensor, proposals: torch.Tensor, roles: Roles
+    ) -> torch.Tensor:
+        """The IoU predictor's scores (T, R*S, P); the first template is the reference."""
+        predictor, tests, sequences = self.network.bb_regressor, proposals.shape[0], boxes.shape[1]
+        search_pair, reference_pair = features.pairs
+        with torch.autocast(boxes.device.type, self._precision, enabled=self._precision != torch.float32):
+            searched = predictor.search_features(*search_pair)
+        fine, coarse = (
+            at_least_float32(roles.searched_as_tests(one.unflatten(0, (-1, sequences))).flatten(0, 1))
+            for one in searched
+        )
+        referred = boxes[roles.referred().to(boxes.device)].flatten(0, 1)
+        reference_fine, reference_coarse = (at_least_float32(one) for one in reference_pair)
+        modulations = predictor.modulation(reference_fine, reference_coarse, referred)
+        first, second = (roles.references(one.unflatten(0, (-1, sequences))).repeat(tests, 1) for one in modulations)
+        scores = predictor((first, second), (fine, coarse), proposals.flatten(0, 1))
         return scores.view(proposals.shape[:3])
 
     def _direct(self, features: FrameFeatures, roles: Roles) -> torch.Tensor | None:
@@ -262,12 +261,3 @@ class TrainingPass(nn.Module):
             images = search.flatten(0, 1).contiguous(memory_format=self._layout)
             output = head(reference, images)
         return output.float().unflatten(0, search.shape[:2])
-
-
-def _prepared_backbone(network: TrDiMPNet, precision: torch.dtype) -> nn.Module:
-    backbone = copy.deepcopy(network.backbone).eval().requires_grad_(False)
-    backbone.prepare_for_inference()
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
-    return backbone.to(precision)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from trdimp_ros.models.direct_box_head import cell_centers, decode_boxes
 from trdimp_ros.training.forward_pass import TrainingOutput
+from trdimp_ros.training.proposals import Proposals
 
 CONTRAST_TEMPERATURE = 0.07
 TARGET_CORE, TARGET_RIM = 0.5, 0.02
@@ -178,8 +179,7 @@ class LossWeights:
 def weighted_losses(
     output: TrainingOutput,
     label: torch.Tensor,
-    proposal_density: torch.Tensor,
-    true_density: torch.Tensor,
+    proposals: Proposals | None,
     weights: LossWeights | None = None,
     present: torch.Tensor | None = None,
     targets: tuple[torch.Tensor, torch.Tensor] | None = None,
@@ -190,8 +190,7 @@ def weighted_losses(
     Args:
         output: What `TrainingPass` returned, with at least three filter iterates.
         label: (T, S, H', W') classifier labels of the test frames.
-        proposal_density: Density (T, S, R) that the proposals were drawn with.
-        true_density: Density (T, S, R) of the true box at the proposals.
+        proposals: What the box scores were computed for; None: without the loss of the IoU predictor.
         weights: None: the defaults.
         present: (T, S) bool, frames with a target; None: all. The labels of the others should be zero.
         targets: Where the targets are in training and test frames, for `contrastive_loss`; None: without that loss.
@@ -200,8 +199,11 @@ def weighted_losses(
     weights = weights or LossWeights()
     by_iterate = [hinge_loss(scores, label) for scores in output.scores]
     between = by_iterate[1:-1]
-    parts = {
-        "box": weights.box * kl_regression_loss(output.box_scores, proposal_density, true_density, present),
+    parts = {}
+    if output.box_scores is not None and proposals is not None:
+        divergence = kl_regression_loss(output.box_scores, proposals.density, proposals.true_density, present)
+        parts["box"] = weights.box * divergence
+    parts |= {
         "final_filter": weights.final_filter * by_iterate[-1],
         "initial_filter": weights.initial_filter * by_iterate[0],
         "intermediate_filters": weights.intermediate_filters * torch.stack(between).mean(),

@@ -12,7 +12,7 @@ import torch
 
 from trdimp_ros.training.compositing import covered_box, make_pose, paint, render
 from trdimp_ros.training.config import CompositionConfig
-from trdimp_ros.training.cutouts import Cutouts
+from trdimp_ros.training.cutouts import Choice, Cutouts
 from trdimp_ros.training.degradation import (
     add_noise,
     blur,
@@ -28,6 +28,10 @@ from trdimp_ros.training.real_frames import draw_real_views
 
 VISIBLE = 0.2
 """A target of which less is to be seen counts as absent."""
+
+
+LOOK_ALIKE_MIXTURE = 0.4, 0.9
+"""Least and most of a look-alike's texture that is not the target's: less could be the target in another light."""
 
 
 class Samples(NamedTuple):
@@ -185,15 +189,17 @@ def _add_distractor(
     absent: torch.Tensor,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Paint another object near the target in some sequences: of its kind, the same one in other colours, or any."""
+    """Paint another object near the target in some sequences: of its kind, one that looks much like it, or any."""
     batch, device = len(target.index), bank.device
     same_kind = bank.object_categories[:, None] == bank.object_categories[target.index]  # (N, S)
     lottery = uniform(generator, 0, 1, *same_kind.shape) * same_kind
     anything = torch.randint(len(bank.objects), (batch,), generator=generator, device=device)
     kind = uniform(generator, 0, 1, batch)
     index = torch.where(kind < 0.6, lottery.argmax(dim=0), anything)
-    index = torch.where(kind < config.same_object_share, target.index, index)
-    other = Cutouts.draw(bank, config, frames, batch, generator, index)
+    alike = kind < config.look_alike_share
+    index = torch.where(alike, target.index, index)
+    mixture = alike * uniform(generator, *LOOK_ALIKE_MIXTURE, batch)
+    other = Cutouts.draw(bank, config, frames, batch, generator, Choice(index, mixture))
 
     direction = uniform(generator, 0, 6.2832, batch) + 0.5 * uniform(generator, -1, 1, frames, batch)
     distance = uniform(generator, 0.8, 2.5, frames, batch)
@@ -208,8 +214,8 @@ def _add_distractor(
     used = (uniform(generator, 0, 1, batch) < config.distractor_share).expand(frames, batch) | (
         absent & (uniform(generator, 0, 1, frames, batch) < 0.5)
     )
-    # The same object where the target is absent would be the target.
-    used = used & ~(absent & (index == target.index))
+    # The same object, by chance, where the target is absent would be the target.
+    used = used & ~(absent & (index == target.index) & ~alike)
     rows = torch.nonzero(used.flatten())[:, 0]
     if not len(rows):
         return pictures

@@ -25,7 +25,7 @@ from trdimp_ros.training.image_bank import ImageBank
 from trdimp_ros.training.initialization import initial_network
 from trdimp_ros.training.losses import LossWeights, weighted_losses
 from trdimp_ros.training.pretrained import has_pretrained, late_stages
-from trdimp_ros.training.proposals import draw_proposals
+from trdimp_ros.training.proposals import Proposals, draw_proposals
 from trdimp_ros.training.samples import Samples, draw_samples
 
 MAX_BAD_STEPS = 20
@@ -162,9 +162,12 @@ class Trainer:
         # An odd filter size: these maps lie on the feature's cells, not between them.
         centers = gaussian_label(flat, *grid, 1, config.label_width / cells).unflatten(0, (frames, batch))
         boxes = roles.as_tests(samples.boxes)
-        generator = torch.Generator(self._bank.device).manual_seed(self.step)
-        proposals = draw_proposals(boxes, config.proposals, generator)
-        output = self._forward(samples.images, samples.boxes, masks, proposals.boxes, roles)
+        proposals: Proposals | None = None
+        if config.box_weight > 0:
+            generator = torch.Generator(self._bank.device).manual_seed(self.step)
+            proposals = draw_proposals(boxes, config.proposals, generator)
+        scored = None if proposals is None else proposals.boxes
+        output = self._forward(samples.images, samples.boxes, masks, scored, roles)
         weights = LossWeights(
             box=config.box_weight,
             contrast=config.contrast_weight,
@@ -174,8 +177,7 @@ class Trainer:
         return weighted_losses(
             output,
             roles.as_tests(labels),
-            proposals.density,
-            proposals.true_density,
+            proposals,
             weights,
             roles.as_tests(samples.present),
             (roles.as_templates(centers), roles.as_tests(centers)),
