@@ -1,0 +1,56 @@
+"""A backbone that is not trained, prepared for inference: no backward pass, batch norms folded."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+
+import torch
+from torch import nn
+
+from trdimp_ros.models import TrDiMPNet
+from trdimp_ros.models.feature_engine import Pair
+from trdimp_ros.models.openvino_engine import CompiledStage
+
+CHUNK = 8
+"""Images that torch works on at a time on a processor: more do not fit its caches, and take 1.7 times as long each."""
+
+COMPILED_CHUNK = 16
+"""The same for OpenVINO, which is then twice as fast as torch."""
+
+
+class FrozenBackbone:
+    """A copy of a network's backbone; computed by OpenVINO where that is installed and can do it.
+
+    It is no module, so that it adds no weights to the one that uses it.
+
+    Args:
+        network: The network, whose later changes do not matter.
+        precision: The features are computed in it, and are of this type.
+        layout: Memory format of the images in torch.
+    """
+
+    def __init__(self, network: TrDiMPNet, precision: torch.dtype, layout: torch.memory_format) -> None:
+        backbone = copy.deepcopy(network.backbone).eval().requires_grad_(False)
+        backbone.prepare_for_inference()
+        for module in backbone.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        self._backbone = backbone.to(precision)
+        self._precision, self._layout = precision, layout
+        self._compiled: CompiledStage | None = None
+        on_processor = next(backbone.parameters()).device.type == "cpu"
+        if on_processor and precision == torch.float32 and importlib.util.find_spec("openvino") is not None:
+            self._compiled = CompiledStage("backbone", self._backbone, COMPILED_CHUNK)
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor) -> Pair:
+        """The features of RGB images (N, 3, H, W) 0..255, as `Backbone.forward` gives them."""
+        inputs = self._backbone.normalize(images)
+        if self._compiled is not None:
+            fine, coarse = self._compiled(inputs)
+            return fine, coarse
+        inputs = inputs.to(self._precision).contiguous(memory_format=self._layout)
+        parts = [self._backbone(some) for some in inputs.split(CHUNK if inputs.device.type == "cpu" else len(inputs))]
+        fine, coarse = (torch.cat(level) for level in zip(*parts, strict=True))
+        return fine, coarse
