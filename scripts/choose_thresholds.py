@@ -6,6 +6,8 @@
 The clips are of images that were not trained on: synthetic ones with occluders and look-alikes, video, and views of
 single images. In every other one the target is gone for a while. ``--set`` changes the tracker; give it several times,
 with a comma between changes that belong together, to compare: --set box_method=direct --set box_method=iou,iounet_k=1.
+``--stride 3`` leaves out two of three frames of every clip, as a slow camera or robot does: targets move three times as
+far.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from trdimp_ros.checkpoints import BUNDLED_PRESET, bundled_network, load_network
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import preset
+from trdimp_ros.training.clips import Clip
 from trdimp_ros.training.image_bank import load_image_bank
 from trdimp_ros.training.real_clips import real_clips
 from trdimp_ros.training.validation import VISIBLE, FrameRecord, validate, validation_clips
@@ -33,12 +36,14 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="default: the bundled ones")
     parser.add_argument("--clips", type=int, default=20, help="synthetic ones, and as many views (%(default)s)")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE[,NAME=VALUE]")
+    parser.add_argument("--stride", type=int, default=1, help="take every so-many-th frame of each clip (%(default)s)")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
 
     network = (load_network(options.weights) if options.weights else bundled_network())[0]
     clips = validation_clips(load_image_bank(options.data, "val"), options.clips)
     groups = {"synthetic": clips, "real": real_clips(options.data, "val", options.clips)}
+    groups = {name: [every(options.stride, clip) for clip in some] for name, some in groups.items()}
     print(f"{'':<44}{'success':>9}{'SR.75':>7}{'ROC':>7}{'falsely lost':>14}{'absent noticed':>16}")
     for changes in options.changes or [""]:
         config = changed_by_text(preset(BUNDLED_PRESET), [change for change in changes.split(",") if change])
@@ -53,6 +58,11 @@ def main() -> None:
                 flush=True,
             )
         print_confidences(records)
+
+
+def every(stride: int, clip: Clip) -> Clip:
+    """Every so-many-th frame of a clip."""
+    return Clip(clip.frames[::stride], clip.boxes[::stride], clip.visible[::stride])
 
 
 def print_confidences(records: list[FrameRecord]) -> None:

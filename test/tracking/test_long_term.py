@@ -245,3 +245,26 @@ def test_with_a_detectors_help_a_target_can_be_lost_without_a_search_and_is_put_
     assert state.size == pytest.approx([1.5 * h, 1.5 * w], rel=0.01)
     tracker.locate(FRAMES[4])
     assert tracker.phase("a") is Phase.LOST, "it is not seen there"
+
+
+def test_a_failed_rescue_in_images_of_the_past_leaves_the_place_of_the_loss_where_the_camera_has_moved_it():
+    wide = RenderedScene(640, 240).frame(0)
+    # The camera turns: everything moves 6 pixels to the left from image to image.
+    images = [np.ascontiguousarray(wide[:, 6 * turn : 6 * turn + 360]) for turn in range(14)]
+    tracker = tiny_long_term(camera_motion="on", reacquire_after=1)
+    tracker.detector_helps = True
+    tracker.add("a", images[0], (150, 100, 30, 24))
+    tracker.config = tiny_config(camera_motion="on", reacquire_after=1, target_not_found_threshold=2.0)
+    for image in images[1:10]:
+        tracker.locate(image)
+    assert tracker.phase("a") is Phase.LOST
+    lost_at = float(tracker.target("a").position[1])
+    assert lost_at == pytest.approx(164.5 - 8 * 6, abs=3)  # the first image has no motion
+    tracker.put_on_probation("a", Box(100, 60, 30, 24), in_past=True)
+    for image in images[5:10]:
+        tracker.locate(image)
+    assert tracker.target("a").position[1] == pytest.approx(lost_at, abs=0.5)
+    tracker.caught_up("a")
+    for image in images[10:]:
+        tracker.locate(image)
+    assert tracker.target("a").position[1] == pytest.approx(lost_at - 4 * 6, abs=3)

@@ -175,9 +175,10 @@ class DetectorHandOff:
         long_term = self._targets.long_term
         if target is None or long_term is None or target.pace is not None or not self._targets.is_missing(target):
             return
-        long_term.put_on_probation(target.key, candidate.box)
+        in_past = target.seen > image.number
+        long_term.put_on_probation(target.key, candidate.box, in_past)
         self.counts.rescued += 1
-        if target.seen > image.number:
+        if in_past:
             target.go_back_to(image, pixels, CatchUpPace(self._timing.catch_up_seconds, self._clock))
 
     def _compare_sizes(

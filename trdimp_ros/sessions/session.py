@@ -151,7 +151,7 @@ class TrackingSession(SessionInbox):
         due = [target for target in self._registry if self._is_due(target, image)]
         targets = self._locate(due, image, pixels)
         for target in due:
-            target.pace = target.pixels = None
+            self._tracked.caught_up(target)
             target.reported = target.seen
         return self._report(image, pixels, targets)
 
@@ -262,8 +262,9 @@ class TrackingSession(SessionInbox):
 
     def _arrive(self, target: SessionTarget) -> ImageResult | None:
         """A target has reached the present: report it for the last image that it was looked for in, if that is new."""
-        pixels, target.pixels, target.pace = target.pixels, None, None
+        pixels = target.pixels
         assert pixels is not None
+        self._tracked.caught_up(target)
         if self._registry.present == [target]:  # nobody else waits for this image
             self._images.mark_taken(target.seen)
             self._taken = max(self._taken, target.seen)

@@ -89,6 +89,12 @@ class TrackedTargets:
             target.remember(self.is_lost(target))
         self._unlearned = targets
 
+    def caught_up(self, target: SessionTarget) -> None:
+        """Take note that a target has reached the present; nothing changes where it was there already."""
+        target.pace = target.pixels = None
+        if self.long_term is not None and self.is_known(target):
+            self.long_term.caught_up(target.key)
+
     def learn(self) -> None:
         """Learn from the image that was looked at last, where the targets were seen clearly."""
         keys = [target.key for target in self._unlearned if self.is_known(target)]

@@ -120,12 +120,14 @@ class LongTermTracker(MultiTracker):
             for area, (name, box) in zip(areas, questions, strict=True)
         ]
 
-    def put_on_probation(self, name: Hashable, box: Box) -> None:
+    def put_on_probation(self, name: Hashable, box: Box, in_past: bool = False) -> None:
         """Say that a lost target may be in a box: it is looked for there next, and has to be seen again.
 
         Args:
             name: The target's name.
             box: Where it may be, in pixels of the image before the next one.
+            in_past: Whether it was looked for in the next images before. Then `caught_up` tells when they are over;
+                should it not be seen again, it goes back to where it was lost, as the camera sees that place now.
         """
         whereabouts = self._whereabouts[name]
         position, _ = position_and_size(box)
@@ -133,8 +135,12 @@ class LongTermTracker(MultiTracker):
         self.set_target(
             name, dataclasses.replace(state, position=position, size=state.size * factor, scale=state.scale * factor)
         )
-        whereabouts.begin_probation()
+        whereabouts.begin_probation(in_past)
         self._camera.forget(name)
+
+    def caught_up(self, name: Hashable) -> None:
+        """Say that a target is looked for in new images from now on, see `put_on_probation`."""
+        self._whereabouts[name].in_past = False
 
     # Before an image
 

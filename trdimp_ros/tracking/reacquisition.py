@@ -67,6 +67,7 @@ class Whereabouts:
         place_in_image: Where the target was trusted last, as the image showed it then.
         confirmed: Images in which it was seen again while on probation.
         on_probation: Images that the probation has lasted.
+        in_past: Whether the target is looked for in images of the past, whose motion its last fit has made already.
         sought: Whether somebody else than the tracker's own search looks for it when it is lost.
         schedule: Where it is looked for while it is lost.
     """
@@ -82,6 +83,7 @@ class Whereabouts:
     place_in_image: Pair = field(init=False)
     confirmed: int = 0
     on_probation: int = 0
+    in_past: bool = False
     sought: bool = False
     schedule: SearchSchedule = field(default_factory=SearchSchedule)
 
@@ -110,6 +112,8 @@ class Whereabouts:
 
     def move(self, motion: Similarity) -> None:
         """Take part in the camera's motion, unless the camera follows the target."""
+        if self.in_past:
+            return
         self.place_in_scene = moved(self.place_in_scene, motion)
         if not self.stays_in_image:
             self.last_fit = dataclasses.replace(self.last_fit, position=moved(self.last_fit.position, motion))
@@ -122,7 +126,7 @@ class Whereabouts:
         """Remember where the target is seen now."""
         if self.phase is Phase.SEEN and self.images_unclear == 0:
             self._measure_speeds(state.position)
-        self.phase, self.images_unclear, self.missed = Phase.SEEN, 0, 0.0
+        self.phase, self.images_unclear, self.missed, self.in_past = Phase.SEEN, 0, 0.0, False
         self.last_fit = dataclasses.replace(state)
         self.place_in_scene = self.place_in_image = state.position
 
@@ -153,9 +157,10 @@ class Whereabouts:
             self.schedule = SearchSchedule()
         self.phase = Phase.LOST
 
-    def begin_probation(self) -> None:
-        """Something may be the target; it has to be seen again."""
+    def begin_probation(self, in_past: bool = False) -> None:
+        """Something may be the target; it has to be seen again, perhaps in images of the past first."""
         self.phase, self.confirmed, self.on_probation = Phase.PROBATION, 0, 0
+        self.in_past = self.in_past or in_past
 
 
 def moved(position: Pair, motion: Similarity) -> Pair:

@@ -11,6 +11,7 @@ import torch
 from trdimp_ros.evaluation.metrics import separation, success_auc
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.tracking import Box, State, Tracker, TrackerConfig
+from trdimp_ros.tracking.engines import choose_engine
 from trdimp_ros.tracking.geometry import intersection_over_union
 from trdimp_ros.training.clips import Clip, synthetic_clip
 from trdimp_ros.training.image_bank import ImageBank
@@ -85,7 +86,7 @@ def validate(network: TrDiMPNet, config: TrackerConfig, clips: list[Clip], devic
 
 
 def _track(network: TrDiMPNet, config: TrackerConfig, clip: Clip, device: torch.device) -> list[FrameRecord]:
-    tracker = Tracker(network, config, device)
+    tracker = Tracker(network, config, device, engine=choose_engine("auto", device))
     tracker.initialize(clip.frames[0], [float(value) for value in clip.boxes[0]])
     records = []
     for frame, box, visible in zip(clip.frames[1:], clip.boxes[1:], clip.visible[1:], strict=True):
