@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import preset
 from trdimp_ros.training.clips import Clip
 from trdimp_ros.training.config import TrainingConfig
+from trdimp_ros.training.curves import write_curves
 from trdimp_ros.training.image_bank import load_image_bank
 from trdimp_ros.training.image_files import pack
 from trdimp_ros.training.pictures import sample_grid
@@ -125,6 +127,8 @@ class _Recorder:
 
     def finish(self) -> None:
         self._save()
+        if importlib.util.find_spec("matplotlib") is not None:
+            write_curves(self._options.out / "log.csv", self._options.out / "curves.png")
         if self._trainer.step >= self._trainer.config.steps and self._options.validate_every:
             self._validate()
 

@@ -137,6 +137,17 @@ class DirectBoxHead(nn.Module):
         return at_least_float32(self.output(self.tower(mixed)))
 
 
+def existing(head: DirectBoxHead | None) -> DirectBoxHead:
+    """The direct box head of a network that is asked for one.
+
+    Raises:
+        ValueError: if the network has none.
+    """
+    if head is None:
+        raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use iou")
+    return head
+
+
 def cell_centers(size: tuple[int, int], device: torch.device) -> torch.Tensor:
     """Centres x, y of stride-8 cells in pixels of the network input, counted from its upper left corner; (2, H, W)."""
     rows, columns = ((torch.arange(cells, device=device) + 0.5) * STRIDE_FINE for cells in size)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead
+from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead, existing
 from trdimp_ros.models.feature_engine import Pair
 from trdimp_ros.models.network import TrDiMPNet
 
@@ -130,10 +130,8 @@ class OpenVinoEngine:
         self._classifier = network.classifier
         self._projection = CompiledStage("classification feature", network.classifier.projection)
         self._box = CompiledStage("box features", _Box(network))
+        self._direct_head = network.direct_box_head
         self._direct: tuple[CompiledStage, CompiledStage] | None = None
-        if network.direct_box_head is not None:
-            feature, boxes = _DirectFeature(network.direct_box_head), _DirectBoxes(network.direct_box_head)
-            self._direct = CompiledStage("direct box feature", feature), CompiledStage("direct box head", boxes)
 
     def backbone(self, images: torch.Tensor) -> Pair:
         """See `FeatureEngine.backbone`."""
@@ -160,7 +158,9 @@ class OpenVinoEngine:
 
     def _direct_stages(self) -> tuple[CompiledStage, CompiledStage]:
         if self._direct is None:
-            raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use iou")
+            head = existing(self._direct_head)
+            feature = CompiledStage("direct box feature", _DirectFeature(head))
+            self._direct = feature, CompiledStage("direct box head", _DirectBoxes(head))
         return self._direct
 
 

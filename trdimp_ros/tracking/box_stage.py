@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from trdimp_ros.models.box_scorer import BoxScorer
-from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead, cell_centers, decode_boxes
+from trdimp_ros.models.direct_box_head import BoxReference, cell_centers, decode_boxes, existing
 from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.integral_maps import IntegralMaps
 from trdimp_ros.tracking.config import TrackerConfig
@@ -144,9 +144,7 @@ class DirectBoxes:
     """
 
     def __init__(self, network: InferenceNetwork, max_targets: int) -> None:
-        if network.direct_box_head is None:
-            raise ValueError("box_method 'direct' needs weights with a direct box head; these have none: use iou")
-        self._head: DirectBoxHead = network.direct_box_head
+        self._head = existing(network.direct_box_head)
         self._engine = network.engine
         shapes = self._head.reference_shapes
         self._buffers = [torch.zeros(max_targets, *shape, device=network.device) for shape in shapes]

@@ -36,8 +36,10 @@ PRESETS: dict[str, TrackerConfig] = {
     ),
     "compact": replace(
         _TRDIMP,
-        image_sample_size=256,
-        search_area_scale=5.0,
+        # As many pixels per target as 256 and 5.0, two thirds of the area: on validation clips no worse, also where
+        # targets move three times as fast.
+        image_sample_size=208,
+        search_area_scale=4.0625,
         sample_memory_size=40,
         transformer_memory_size=12,
         augmentation_rotations=(12.0, -12.0),
