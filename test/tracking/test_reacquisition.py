@@ -25,6 +25,8 @@ def pair(first: float, second: float) -> np.ndarray:
     return np.array([first, second], np.float32)
 
 
+IMAGE = (480, 640)
+
 USUAL = 0.9
 """The confidence with which the targets are seen."""
 
@@ -42,7 +44,7 @@ def seen(state: State, confidence: float, where: TargetState) -> TrackResult:
 
 def told(whereabouts: Whereabouts, *images: tuple[State, float], where: TargetState | None = None) -> list[State]:
     where = where or at()
-    return [judge(whereabouts, seen(state, confidence, where), where, CONFIG) for state, confidence in images]
+    return [judge(whereabouts, seen(state, confidence, where), where, CONFIG, IMAGE) for state, confidence in images]
 
 
 def lost_target() -> Whereabouts:
@@ -78,11 +80,31 @@ def test_a_target_that_is_followed_in_doubt_is_lost_four_times_as_late():
     assert whereabouts.phase is Phase.LOST
 
 
+@pytest.mark.parametrize(
+    ("last", "found", "confidence", "left"),
+    [
+        (at(column=4), at(column=60), 0.4, True),
+        (at(column=4), at(column=60), 0.8, False),  # as good as the target come back
+        (at(column=4), at(column=20), 0.4, False),  # it may be the target
+        (at(column=60), at(column=120), 0.4, False),  # it cannot have left unseen
+        (at(row=475, column=60), at(row=420, column=60), 0.4, True),
+    ],
+)
+def test_what_appears_elsewhere_when_a_target_has_left_by_the_edge_has_to_be_as_good_as_the_target(
+    last, found, confidence, left
+):
+    whereabouts = Whereabouts(last)
+    [state] = told(whereabouts, (State.NORMAL, confidence), where=found)
+    assert state is (State.NOT_FOUND if left else State.NORMAL)
+    assert whereabouts.phase is (Phase.LOST if left else Phase.SEEN)
+    assert (whereabouts.last_fit.position == (last if left else found).position).all()
+
+
 def test_with_no_budget_nothing_is_ever_lost():
     whereabouts, where = Whereabouts(at()), at()
     config = TrackerConfig(reacquire_budget=0, reacquire_after=1)
     for _ in range(5):
-        assert judge(whereabouts, seen(State.NOT_FOUND, 0.1, where), where, config) is State.NOT_FOUND
+        assert judge(whereabouts, seen(State.NOT_FOUND, 0.1, where), where, config, IMAGE) is State.NOT_FOUND
     assert whereabouts.phase is Phase.SEEN
 
 

@@ -43,6 +43,7 @@ class LongTermTracker(MultiTracker):
         self._camera = CameraMotion(self.config.camera_motion)
         self._whereabouts: dict[Hashable, Whereabouts] = {}
         self._image: NDArray[np.uint8] | None = None  # located last, until `learn`
+        self._image_size = (0, 0)
         self._not_to_learn: set[Hashable] = set()
         self._turn = 0
         self.detector_helps = False
@@ -81,7 +82,7 @@ class LongTermTracker(MultiTracker):
         if names is None or len(wanted) == len(names):  # else the tracker refuses the names
             self._follow_camera(image, wanted)
         results = super().locate(image, names)
-        self._image = image
+        self._image, self._image_size = image, (image.shape[0], image.shape[1])
         self._not_to_learn -= set(results)
         if self.config.reacquire_budget or self.config.exclusivity_overlap or self.detector_helps:
             apart = self._displaced(results)
@@ -167,7 +168,7 @@ class LongTermTracker(MultiTracker):
         """What is said of a target, and where it is looked for next."""
         whereabouts = self._whereabouts[name]
         whereabouts.sought = self.detector_helps
-        verdict = judge(whereabouts, result, self.target(name), self.config)
+        verdict = judge(whereabouts, result, self.target(name), self.config, self._image_size)
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
             self._not_to_learn.add(name)
         if verdict is State.NOT_FOUND and whereabouts.phase is not Phase.SEEN:

@@ -35,6 +35,12 @@ SPEED_AVERAGE = 0.2
 FOLLOWED = 0.7
 """A target that moves less in the image than this share of its motion in the scene is followed by the camera."""
 
+AT_EDGE = 0.6
+"""A target whose middle is nearer to the image's edge than this share of its size was about to leave the image."""
+JUMP = 1.0
+"""And if then something is found farther away than this many of its sizes, it has to be good enough to be the target
+come back."""
+
 UNCERTAIN_MISS = 0.25
 """An image in which the target is found but uncertain counts so much of one in which it is not found: a tracker that
 follows its target in doubt is worth more than a search for it."""
@@ -147,9 +153,13 @@ class Whereabouts:
         """Take note of an image in which it was not seen clearly, though perhaps found."""
         self.images_unclear += 1
         self.missed += UNCERTAIN_MISS if found else 1.0
-        too_long = (bool(config.reacquire_budget) or self.sought) and self.missed >= config.reacquire_after
+        too_long = self.can_be_lost(config) and self.missed >= config.reacquire_after
         if self.phase is Phase.PROBATION or (self.phase is Phase.SEEN and too_long):
             self.lose()
+
+    def can_be_lost(self, config: TrackerConfig) -> bool:
+        """Whether anybody looks for it when it is lost."""
+        return bool(config.reacquire_budget) or self.sought
 
     def lose(self) -> None:
         """Start looking for it elsewhere."""
@@ -183,7 +193,26 @@ def is_candidate(confidence: float, second: float, whereabouts: Whereabouts, con
     return confidence >= whereabouts.threshold(config) and second <= config.reacquire_margin * confidence
 
 
-def judge(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:
+def has_left(whereabouts: Whereabouts, position: Pair, image_size: tuple[int, int]) -> bool:
+    """Whether a target was at the image's edge when it was trusted last, and what is found now is elsewhere.
+
+    Args:
+        whereabouts: What is remembered of the target.
+        position: Row and column of what is found.
+        image_size: Rows and columns of the image.
+    """
+    last, size = whereabouts.last_fit.position, whereabouts.clear_size
+    to_edge = np.minimum(last, np.asarray(image_size) - 1 - last)
+    return bool((to_edge < AT_EDGE * size).any() and (np.abs(position - last) > JUMP * size).any())
+
+
+def judge(
+    whereabouts: Whereabouts,
+    result: TrackResult,
+    state: TargetState,
+    config: TrackerConfig,
+    image_size: tuple[int, int],
+) -> State:
     """Take note of an image, and decide what is said of the target.
 
     Args:
@@ -191,12 +220,17 @@ def judge(whereabouts: Whereabouts, result: TrackResult, state: TargetState, con
         result: What the tracker says of the image.
         state: Where the tracker has found the target in it.
         config: The parameters in force.
+        image_size: Rows and columns of the image.
 
     Returns:
         The target's state. The target goes back to its last fit where it is `State.NOT_FOUND` and no longer
         `Phase.SEEN`.
     """
     if whereabouts.phase is Phase.SEEN:
+        weak = result.found and result.confidence < whereabouts.threshold(config)
+        if weak and whereabouts.can_be_lost(config) and has_left(whereabouts, state.position, image_size):
+            result = dataclasses.replace(result, state=State.NOT_FOUND)
+            whereabouts.lose()
         return _judge_seen(whereabouts, result, state, config)
     whereabouts.images_unclear += 1
     threshold = whereabouts.threshold(config)
