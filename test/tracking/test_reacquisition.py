@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import box_at
 from trdimp_ros.tracking.localization import State
-from trdimp_ros.tracking.reacquisition import Phase, Whereabouts, believable_size, is_candidate, judge, moved
+from trdimp_ros.tracking.reacquisition import Evidence, Phase, Whereabouts, believable_size, is_candidate, judge, moved
 from trdimp_ros.tracking.similarity import Similarity
 from trdimp_ros.tracking.target import TargetState, TrackResult
 
@@ -44,7 +44,10 @@ def seen(state: State, confidence: float, where: TargetState) -> TrackResult:
 
 def told(whereabouts: Whereabouts, *images: tuple[State, float], where: TargetState | None = None) -> list[State]:
     where = where or at()
-    return [judge(whereabouts, seen(state, confidence, where), where, CONFIG, IMAGE) for state, confidence in images]
+    return [
+        judge(whereabouts, seen(state, confidence, where), Evidence(where, IMAGE), CONFIG)
+        for state, confidence in images
+    ]
 
 
 def lost_target() -> Whereabouts:
@@ -104,7 +107,7 @@ def test_with_no_budget_nothing_is_ever_lost():
     whereabouts, where = Whereabouts(at()), at()
     config = TrackerConfig(reacquire_budget=0, reacquire_after=1)
     for _ in range(5):
-        assert judge(whereabouts, seen(State.NOT_FOUND, 0.1, where), where, config, IMAGE) is State.NOT_FOUND
+        assert judge(whereabouts, seen(State.NOT_FOUND, 0.1, where), Evidence(where, IMAGE), config) is State.NOT_FOUND
     assert whereabouts.phase is Phase.SEEN
 
 
@@ -113,6 +116,28 @@ def test_a_lost_target_is_found_again_after_so_many_images_and_uncertain_until_t
     assert told(whereabouts, NORMAL, NORMAL, NORMAL) == [State.UNCERTAIN, State.UNCERTAIN, State.NORMAL]
     assert whereabouts.phase is Phase.SEEN
     assert whereabouts.images_unclear == 0
+
+
+def judged(whereabouts: Whereabouts, confidence: float, unlikeness: float) -> State:
+    result, evidence = seen(State.NORMAL, confidence, at()), Evidence(at(), IMAGE, unlikeness)
+    return judge(whereabouts, result, evidence, CONFIG)
+
+
+def test_what_looks_wrong_must_score_higher_to_be_the_target_again():
+    enough = CONFIG.reacquire_share * USUAL + 0.05
+    whereabouts = lost_target()
+    assert judged(whereabouts, enough, unlikeness=1.0) is State.UNCERTAIN
+    assert whereabouts.phase is Phase.PROBATION
+    assert judged(whereabouts, enough, unlikeness=3.0) is State.NOT_FOUND
+    assert whereabouts.phase is Phase.LOST, "a look-alike must not keep the search waiting"
+    assert judged(whereabouts, enough, unlikeness=3.0) is State.UNCERTAIN
+    assert whereabouts.phase is Phase.LOST
+    assert [judged(whereabouts, 1.5 * enough, unlikeness=3.0) for _ in range(3)][-1] is State.NORMAL
+
+
+def test_a_target_that_is_seen_may_change_its_looks():
+    whereabouts = Whereabouts(at())
+    assert judged(whereabouts, 0.5, unlikeness=9.0) is State.NORMAL
 
 
 def test_probation_that_fails_leaves_it_lost_and_its_last_place_remembered():

@@ -297,6 +297,14 @@ class TrackerConfig:
         0.0,
         2.0,
     )
+    reacquire_looks: float = parameter(
+        1.3,
+        "A place whose colours differ from a lost target's by more than this many times what they usually do must "
+        "score higher to be the target again, up to 1.4 times; lowering it finds targets later and errs less. 0: "
+        "colours do not count.",
+        0.0,
+        100.0,
+    )
     reacquire_margin: float = parameter(
         0.7,
         "A place where a second one reaches this share of its confidence is not taken for a lost target; lowering it "

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trdimp_ros.tracking.appearance import color_layout
 from trdimp_ros.tracking.camera_motion import CameraMotion
 from trdimp_ros.tracking.candidate_check import area_round, likeness, size_factor
 from trdimp_ros.tracking.exclusivity import displaced
@@ -16,8 +17,9 @@ from trdimp_ros.tracking.geometry import Box, box_at, check_image, position_and_
 from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.multi_tracker import MultiTracker
+from trdimp_ros.tracking.occlusion import CLEAR
 from trdimp_ros.tracking.randomness import RandomSource
-from trdimp_ros.tracking.reacquisition import Phase, Whereabouts, is_candidate, judge, moved
+from trdimp_ros.tracking.reacquisition import TRUSTED, Evidence, Phase, Whereabouts, is_candidate, judge, moved
 from trdimp_ros.tracking.search_plan import SearchPlace, shares
 from trdimp_ros.tracking.target import TrackResult
 
@@ -166,9 +168,13 @@ class LongTermTracker(MultiTracker):
 
     def _judge(self, name: Hashable, result: TrackResult) -> TrackResult:
         """What is said of a target, and where it is looked for next."""
-        whereabouts = self._whereabouts[name]
+        whereabouts, state = self._whereabouts[name], self.target(name)
         whereabouts.sought = self.detector_helps
-        verdict = judge(whereabouts, result, self.target(name), self.config, self._image_size)
+        layout, appearance = self._color_layout(result), whereabouts.appearance
+        unlikeness = 0.0 if layout is None else appearance.unlikeness(layout)
+        verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
+        if layout is not None and verdict in TRUSTED and result.confidence >= CLEAR * state.usual_confidence:
+            appearance.update(layout)
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
             self._not_to_learn.add(name)
         if verdict is State.NOT_FOUND and whereabouts.phase is not Phase.SEEN:
@@ -176,6 +182,12 @@ class LongTermTracker(MultiTracker):
             state = self.target(name)
             return dataclasses.replace(result, state=verdict, box=box_at(state.position, state.size))
         return dataclasses.replace(result, state=verdict)
+
+    def _color_layout(self, result: TrackResult) -> NDArray[np.float32] | None:
+        """The colours of the box that was found; None where none was, or where they do not count."""
+        if self._image is None or not result.found or not self.config.reacquire_looks:
+            return None
+        return color_layout(self._image, result.box)
 
     def _displaced(self, results: dict[Hashable, TrackResult]) -> list[Hashable]:
         """The targets that are on one object with another one that fits better."""

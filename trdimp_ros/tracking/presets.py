@@ -52,7 +52,7 @@ PRESETS: dict[str, TrackerConfig] = {
         clear_view_threshold=0.6,
         occlusion_share=0.45,
         # What is lost is looked for elsewhere, and two targets do not end on one object: docs/long_term.md.
-        reacquire_budget=2,
+        reacquire_budget=3,
         exclusivity_overlap=0.5,
         spread_learning=True,  # no frame pays for both
     ),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
+from trdimp_ros.tracking.appearance import Appearance, demanded
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import Pair, box_at, intersection_over_union
 from trdimp_ros.tracking.localization import State
@@ -48,6 +50,20 @@ follows its target in doubt is worth more than a search for it."""
 TRUSTED = (State.NORMAL, State.HARD_NEGATIVE)
 
 
+class Evidence(NamedTuple):
+    """What an image says of a target besides the tracker's result.
+
+    Attributes:
+        state: Where the tracker has found it.
+        image_size: Rows and columns of the image.
+        unlikeness: How much that place differs from the target's usual looks, see `Appearance.unlikeness`.
+    """
+
+    state: TargetState
+    image_size: tuple[int, int]
+    unlikeness: float = 0.0
+
+
 class Phase(Enum):
     """What is known of a target."""
 
@@ -75,6 +91,7 @@ class Whereabouts:
         on_probation: Images that the probation has lasted.
         in_past: Whether the target is looked for in images of the past, whose motion its last fit has made already.
         sought: Whether somebody else than the tracker's own search looks for it when it is lost.
+        appearance: Its colours, as they were when it was seen clearly.
         schedule: Where it is looked for while it is lost.
     """
 
@@ -91,6 +108,7 @@ class Whereabouts:
     on_probation: int = 0
     in_past: bool = False
     sought: bool = False
+    appearance: Appearance = field(default_factory=Appearance)
     schedule: SearchSchedule = field(default_factory=SearchSchedule)
 
     def __post_init__(self) -> None:
@@ -206,45 +224,39 @@ def has_left(whereabouts: Whereabouts, position: Pair, image_size: tuple[int, in
     return bool((to_edge < AT_EDGE * size).any() and (np.abs(position - last) > JUMP * size).any())
 
 
-def judge(
-    whereabouts: Whereabouts,
-    result: TrackResult,
-    state: TargetState,
-    config: TrackerConfig,
-    image_size: tuple[int, int],
-) -> State:
+def judge(whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, config: TrackerConfig) -> State:
     """Take note of an image, and decide what is said of the target.
 
     Args:
         whereabouts: What is remembered of the target; changed.
         result: What the tracker says of the image.
-        state: Where the tracker has found the target in it.
+        evidence: What else is known of the image.
         config: The parameters in force.
-        image_size: Rows and columns of the image.
 
     Returns:
         The target's state. The target goes back to its last fit where it is `State.NOT_FOUND` and no longer
         `Phase.SEEN`.
     """
+    state, threshold = evidence.state, whereabouts.threshold(config)
+    sure = result.confidence >= threshold * demanded(evidence.unlikeness, config.reacquire_looks)
     if whereabouts.phase is Phase.SEEN:
-        weak = result.found and result.confidence < whereabouts.threshold(config)
-        if weak and whereabouts.can_be_lost(config) and has_left(whereabouts, state.position, image_size):
+        weak = result.found and not sure and whereabouts.can_be_lost(config)
+        if weak and has_left(whereabouts, state.position, evidence.image_size):
             result = dataclasses.replace(result, state=State.NOT_FOUND)
             whereabouts.lose()
         return _judge_seen(whereabouts, result, state, config)
     whereabouts.images_unclear += 1
-    threshold = whereabouts.threshold(config)
     credible = (
         result.found and result.confidence >= HOLD * threshold and believable_size(state.size, whereabouts.clear_size)
     )
-    sure = result.confidence >= threshold
     if whereabouts.phase is Phase.LOST:
         if sure and credible and result.state is State.NORMAL:
             whereabouts.begin_probation()
             return _confirm(whereabouts, result, state, config)
         return State.UNCERTAIN if credible else State.NOT_FOUND
     whereabouts.on_probation += 1
-    if not credible or whereabouts.on_probation > LONGEST_PROBATION * config.reacquire_confirmations:
+    looks_wrong = not sure and result.confidence >= threshold
+    if looks_wrong or not credible or whereabouts.on_probation > LONGEST_PROBATION * config.reacquire_confirmations:
         whereabouts.lose()
         return State.NOT_FOUND
     if sure and result.state in TRUSTED:
