@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trdimp_ros.tracking import Box
-from trdimp_ros.tracking.appearance import LEAST_IMAGES, MOST, Appearance, color_layout, demanded
+from trdimp_ros.tracking.appearance import LEAST_IMAGES, MOST_FAR, MOST_NEAR, Appearance, color_layout, demanded
 
 BOX = Box(40.0, 30.0, 64.0, 48.0)
 
@@ -58,8 +58,14 @@ def test_after_few_images_nothing_is_said():
     assert appearance.unlikeness(color_layout(scene(1), BOX)) > 1
 
 
-@given(st.floats(0, 1000), st.floats(0, 100))
-def test_what_is_demanded_is_bounded(unlikeness, accepted):
-    factor = demanded(unlikeness, accepted)
-    assert 1 <= factor <= MOST
+@given(st.floats(0, 1000), st.floats(0, 100), st.floats(0, 1000))
+def test_what_is_demanded_is_bounded_and_grows_with_the_distance(unlikeness, accepted, distance):
+    factor = demanded(unlikeness, accepted, distance)
+    assert 1 <= factor <= MOST_FAR
     assert factor == 1 or unlikeness > accepted > 0
+    assert factor <= demanded(unlikeness, accepted, 2 * distance)
+
+
+def test_near_the_place_of_the_loss_looks_count_less():
+    assert demanded(9.0, 1.0, 0.0) == MOST_NEAR
+    assert demanded(9.0, 1.0, 100.0) == MOST_FAR

@@ -124,7 +124,7 @@ def judged(whereabouts: Whereabouts, confidence: float, unlikeness: float) -> St
 
 
 def test_what_looks_wrong_must_score_higher_to_be_the_target_again():
-    enough = CONFIG.reacquire_share * USUAL + 0.05
+    enough = CONFIG.reacquire_share * USUAL + 0.01
     whereabouts = lost_target()
     assert judged(whereabouts, enough, unlikeness=1.0) is State.UNCERTAIN
     assert whereabouts.phase is Phase.PROBATION

@@ -24,8 +24,11 @@ LEAST_USUAL = 0.35
 """A target that never changes at all may still change by this much: light, noise, half a pixel."""
 LEAST_IMAGES = 10
 """Of a target that was seen in fewer images it is not known how much its looks differ usually."""
-MOST = 1.4
-"""A place that looks wrong must score at most this many times as high: the filter may know better."""
+MOST_NEAR, MOST_FAR = 1.1, 1.4
+"""A place that looks wrong must score at most this many times as high, near where the target was lost and far from
+there: what reappears where it disappeared is probably the same, and the filter may know better."""
+NEAR, FAR = 3.0, 6.0
+"""What near and far mean, in lengths of the target."""
 
 
 def color_layout(image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
@@ -79,14 +82,19 @@ class Appearance:
         return float(np.linalg.norm(layout - self.mean)) / max(self.usual, LEAST_USUAL)
 
 
-def demanded(unlikeness: float, accepted: float) -> float:
+def demanded(unlikeness: float, accepted: float, distance: float) -> float:
     """By how much higher a place must score for how it looks.
 
     Args:
         unlikeness: See `Appearance.unlikeness`.
         accepted: What is still usual; 0: looks do not count.
+        distance: How far away the place is from where the target was lost, in its lengths.
 
     Returns:
-        A factor from 1 to `MOST`.
+        A factor from 1 to `MOST_FAR`.
     """
-    return min(max(unlikeness / accepted, 1.0), MOST) if accepted > 0 else 1.0
+    if accepted <= 0:
+        return 1.0
+    share = min(max((distance - NEAR) / (FAR - NEAR), 0.0), 1.0)
+    most = MOST_NEAR + share * (MOST_FAR - MOST_NEAR)
+    return min(max(unlikeness / accepted, 1.0), most)

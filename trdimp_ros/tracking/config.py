@@ -300,8 +300,8 @@ class TrackerConfig:
     reacquire_looks: float = parameter(
         1.3,
         "A place whose colours differ from a lost target's by more than this many times what they usually do must "
-        "score higher to be the target again, up to 1.4 times; lowering it finds targets later and errs less. 0: "
-        "colours do not count.",
+        "score higher to be the target again, the more so the farther away it is; lowering it finds targets later "
+        "and errs less. 0: colours do not count.",
         0.0,
         100.0,
     )

@@ -238,7 +238,8 @@ def judge(whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, con
         `Phase.SEEN`.
     """
     state, threshold = evidence.state, whereabouts.threshold(config)
-    sure = result.confidence >= threshold * demanded(evidence.unlikeness, config.reacquire_looks)
+    distance = float(np.linalg.norm(state.position - whereabouts.last_fit.position)) / max(whereabouts.length, 1e-6)
+    sure = result.confidence >= threshold * demanded(evidence.unlikeness, config.reacquire_looks, distance)
     if whereabouts.phase is Phase.SEEN:
         weak = result.found and not sure and whereabouts.can_be_lost(config)
         if weak and has_left(whereabouts, state.position, evidence.image_size):
