@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trdimp_ros.tracking.cropping import MAX_SHRINK, _resample_pixels, plan_crop, read_crop, resample, sample_patch
+from trdimp_ros.tracking.cropping import MAX_SHRINK, plan_crop, read_crop, sample_patch
 from trdimp_ros.tracking.geometry import Box, box_at, intersection_over_union, position_and_size
 
 sizes = st.tuples(st.integers(1, 300), st.integers(1, 300))
@@ -57,16 +57,3 @@ def test_overlap_is_symmetric_and_bounded(corners, lengths):
     assert 0 <= overlap <= 1
     assert overlap == intersection_over_union(b, a)
     assert abs(intersection_over_union(a, a) - 1) < 1e-9
-
-
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.integers(0, 2**32 - 1))
-def test_interpolating_line_by_line_gives_the_same_numbers_as_pixel_by_pixel(height, width, side, seed):
-    random = np.random.default_rng(seed)
-    pixels = torch.from_numpy(random.integers(0, 256, (height * width + 7, 3), dtype=np.uint8))
-    lines = [random.integers(0, length, side) for length in (height, height, width, width)]
-    shares = random.random((2, side))
-    taps = torch.from_numpy(np.stack([*lines[:2], shares[0], *lines[2:], shares[1]]).astype(np.float32))
-    by_lines = resample(pixels, torch.tensor([float(width)]), taps)
-    sources = taps[0:2].long(), taps[3:5].long()
-    by_pixels = _resample_pixels(pixels, torch.tensor([width]), sources, taps)
-    assert torch.equal(by_lines, by_pixels.permute(2, 0, 1)[None])
