@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=1, help="take every so-many-th frame of each clip (%(default)s)")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    if options.stride < 1:
+        parser.error(f"--stride must be at least 1, got {options.stride}")
 
     network = (load_network(options.weights) if options.weights else bundled_network())[0]
     clips = validation_clips(load_image_bank(options.data, "val"), options.clips)

@@ -357,6 +357,26 @@ def test_without_the_detector_it_stays_lost():
     assert intersection_over_union(last.box, box_at(RETURNS)) == 0.0
 
 
+def test_a_rescue_in_a_past_image_ends_with_the_present_also_where_it_fails(clock, monkeypatch):
+    """The tracker has to know which images' motion the place of the loss has made already."""
+    session, told = compact_session(clock), []
+    put, caught = LongTermTracker.put_on_probation, LongTermTracker.caught_up
+    monkeypatch.setattr(
+        LongTermTracker,
+        "put_on_probation",
+        lambda self, name, box, in_past: (told.append(in_past), put(self, name, box, in_past)),
+    )
+    monkeypatch.setattr(LongTermTracker, "caught_up", lambda self, name: (told.append("present"), caught(self, name)))
+    seen_once = [*HERE_AND_GONE, RETURNS, *[None] * 5]
+    at = lambda index: [Candidate(box_at(RETURNS), "sign")] if index == len(HERE_AND_GONE) else None  # noqa: E731
+    results = play(session, seen_once, at)
+    assert session.hand_off_counts.rescued == 1
+    assert results[-1]["sign"].track.state is State.NOT_FOUND
+    after = told[told.index(True) :]
+    assert after[0] is True
+    assert "present" in after
+
+
 def test_it_is_in_probation_and_nothing_is_learned_until_it_is_confirmed(clock):
     session = compact_session(clock)
     tracker = session._tracked.long_term

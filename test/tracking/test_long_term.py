@@ -75,6 +75,17 @@ def test_it_is_uncertain_before_it_counts_as_found(found_again):
     assert State.NOT_FOUND in after[:first_found]
 
 
+def test_what_comes_back_must_score_higher_where_it_does_not_look_like_the_target():
+    """With next to no difference allowed the target itself looks wrong; it then needs 1.26 of its usual score."""
+    changes = {"reacquire_budget": 3, "reacquire_share": 0.9}
+    counted, not_counted = (
+        [result.state for result in gone_and_back(compact_tracker(reacquire_looks=looks, **changes))[18:]]
+        for looks in (1e-3, 0.0)
+    )
+    assert State.NORMAL in not_counted
+    assert State.NORMAL not in counted
+
+
 def test_while_it_is_gone_no_image_says_that_it_is_there(found_again):
     assert {result.state for result in found_again[10:18]} <= {State.NOT_FOUND, State.UNCERTAIN}
     last_seen = found_again[7].box

@@ -9,6 +9,7 @@ import torch
 
 from trdimp_ros.training.clips import synthetic_clip
 from trdimp_ros.training.config import CompositionConfig
+from trdimp_ros.training.cutouts import Choice, Cutouts
 from trdimp_ros.training.image_files import CROP_SCALE, SCENE_SIDE
 from trdimp_ros.training.pictures import sample_grid
 from trdimp_ros.training.samples import draw_samples
@@ -111,6 +112,30 @@ def test_absent_targets_are_not_drawn_and_templates_always_have_one(toy_bank):
     samples = draw(toy_bank, replace(PLAIN, absent_share=1.0))
     assert samples.present[:3].all()
     assert not samples.present[3:].any()
+
+
+def test_a_look_alike_has_the_outline_of_an_object_and_another_texture(toy_bank):
+    config = replace(PLAIN, elasticity=0.0)
+    numbers = torch.tensor([0, 1])
+
+    def drawn(mixture: float) -> Cutouts:
+        choice = Choice(numbers, torch.full((2,), mixture))
+        return Cutouts.draw(toy_bank, config, 3, 2, torch.Generator().manual_seed(0), choice)
+
+    own, alike = drawn(0.0), drawn(0.9)
+    assert torch.equal(own.index, numbers)
+    assert torch.equal(own.textures[:, 3], alike.textures[:, 3])
+    assert (own.textures[:, :3] - alike.textures[:, :3]).abs().mean() > 0.05
+
+
+def test_look_alikes_stand_also_where_the_target_is_absent(toy_bank):
+    config = replace(PLAIN, absent_share=1.0, distractors=1, distractor_share=1.0)
+    same_background = replace(toy_bank, backgrounds=torch.zeros_like(toy_bank.backgrounds))
+    alone = draw(same_background, replace(config, distractor_share=0.0, distractors=0))
+    assert alone.images[3:].amax() == 0
+    samples = draw(same_background, replace(config, look_alike_share=1.0))
+    assert not samples.present[3:].any()
+    assert (samples.images[3:].amax(dim=(2, 3, 4)) > 30).float().mean() > 0.5
 
 
 def test_a_fully_hidden_target_counts_as_absent(toy_bank):

@@ -224,6 +224,18 @@ def test_a_pretrained_backbone_stays_as_it_is(toy_bank, published_weights):
     )
 
 
+def test_without_its_loss_the_iou_predictor_stays_as_it_is(toy_bank, published_weights):
+    trainer = Trainer(LITE_NETWORK, replace(TOY, steps=2, box_weight=0.0), toy_bank)
+    before = {name: value.clone() for name, value in trainer.average.state_dict().items()}
+    for step in trainer.run():
+        assert "box" not in step.losses
+    same = {name for name, value in trainer.average.state_dict().items() if torch.equal(value, before[name])}
+    predictor = {name for name in before if name.startswith("bb_regressor")}
+    assert predictor
+    assert predictor <= same
+    assert not any(name.startswith("direct_box_head.output") for name in same)
+
+
 def test_late_stages_are_tuned_when_asked_to(toy_bank, published_weights):
     trainer = Trainer(LITE_NETWORK, replace(TOY, steps=2, backbone_rate=0.1), toy_bank)
     before = {name: value.clone() for name, value in trainer.average.backbone.state_dict().items()}

@@ -18,6 +18,7 @@ from trdimp_ros.media.drawing import write_image
 from trdimp_ros.models.compact import COMPACT_NETWORK
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import preset
+from trdimp_ros.tracking.engines import ENGINES
 from trdimp_ros.training.clips import Clip
 from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.curves import write_curves
@@ -53,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=["auto", *PRECISIONS], default="auto", help="auto: what is faster here (%(default)s)"
     )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what computes a backbone that is not trained; auto: openvino where it is installed, on a processor in "
+        "float32 (%(default)s)",
+    )
     parser.add_argument("--minutes", type=float, help="save and stop after this time; the same command goes on")
     parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS", help="0: never (%(default)s)")
     parser.add_argument("--validation-clips", type=int, default=10, help="(%(default)s)")
@@ -67,7 +75,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     device = start_processes()
     bank = load_image_bank(options.data, "train").to(device)
     precision = fastest_precision(device) if options.precision == "auto" else PRECISIONS[options.precision]
-    trainer = Trainer(COMPACT_NETWORK, config, bank, precision)
+    trainer = Trainer(COMPACT_NETWORK, config, bank, precision, options.engine)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / CHECKPOINT
     if checkpoint.is_file():

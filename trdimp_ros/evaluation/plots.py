@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trdimp_ros.evaluation.figures import new_figure, write_figure
 from trdimp_ros.evaluation.longterm import f_measure, precision_recall_curve
 from trdimp_ros.evaluation.metrics import (
     THRESHOLDS,
@@ -20,7 +21,6 @@ from trdimp_ros.evaluation.metrics import (
     success_curve,
 )
 from trdimp_ros.evaluation.runner import PIXELS, SequenceRun
-from trdimp_ros.media.files import complete_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,10 +56,6 @@ def write_plots(path: Path, runs: Mapping[str, Runs]) -> None:
     Raises:
         ValueError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise ValueError("plots need matplotlib: pip install 'trdimp_ros[eval]'") from error
     panels: list[tuple[str, str, str, Callable[[Runs], Drawn | None]]] = [
         ("success [AUC]", "overlap threshold", "share of frames", _success),
         ("precision [at 20 pixels]", "centre error, pixels", "share of frames", _precision),
@@ -69,15 +65,14 @@ def write_plots(path: Path, runs: Mapping[str, Runs]) -> None:
             ("long-term [F]", "tracking recall", "tracking precision", _long_term),
             ("confidence [area]", "absent frames above the threshold", "present frames above it", _roc),
         ]
-    figure = Figure(figsize=(11, 4.5 * len(panels) / 2), dpi=110, layout="constrained")
+    figure = new_figure(11, 4.5 * len(panels) / 2)
     for number, (title, horizontal, vertical, curve) in enumerate(panels, start=1):
         axes = figure.add_subplot(len(panels) // 2, 2, number)
         right = 50 if curve is _precision else 1.02
         axes.set(title=title, xlabel=horizontal, ylabel=vertical, xlim=(0, right), ylim=(0, 1.02))
         axes.grid(alpha=0.3)
         _draw(axes, runs, curve)
-    with complete_file(path) as file:
-        figure.savefig(file, format="png")
+    write_figure(figure, path)
 
 
 def _draw(axes: Axes, runs: Mapping[str, Runs], curve: Callable[[Runs], Drawn | None]) -> None:

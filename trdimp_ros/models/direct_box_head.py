@@ -137,7 +137,7 @@ class DirectBoxHead(nn.Module):
         return at_least_float32(self.output(self.tower(mixed)))
 
 
-def existing(head: DirectBoxHead | None) -> DirectBoxHead:
+def require_direct_box_head(head: DirectBoxHead | None) -> DirectBoxHead:
     """The direct box head of a network that is asked for one.
 
     Raises:

@@ -10,7 +10,7 @@ from torch import nn
 from trdimp_ros.models.backbones import Backbone, build_backbone
 from trdimp_ros.models.box_regressor import BoxRegressor
 from trdimp_ros.models.config import NetworkConfig
-from trdimp_ros.models.direct_box_head import DirectBoxHead, existing
+from trdimp_ros.models.direct_box_head import DirectBoxHead, require_direct_box_head
 from trdimp_ros.models.norm import instance_l2_norm, norm_scale
 from trdimp_ros.models.target_filter import FilterInitializer, FilterOptimizer
 from trdimp_ros.models.transformer import Transformer
@@ -79,7 +79,7 @@ class TrDiMPNet(nn.Module):
         Raises:
             ValueError: if the network has none.
         """
-        return existing(self.direct_box_head)
+        return require_direct_box_head(self.direct_box_head)
 
     def transform(
         self, train: torch.Tensor, test: torch.Tensor, train_masks: torch.Tensor

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead, existing
+from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead, require_direct_box_head
 from trdimp_ros.models.feature_engine import Pair
 from trdimp_ros.models.network import TrDiMPNet
 
@@ -158,7 +158,7 @@ class OpenVinoEngine:
 
     def _direct_stages(self) -> tuple[CompiledStage, CompiledStage]:
         if self._direct is None:
-            head = existing(self._direct_head)
+            head = require_direct_box_head(self._direct_head)
             feature = CompiledStage("direct box feature", _DirectFeature(head))
             self._direct = feature, CompiledStage("direct box head", _DirectBoxes(head))
         return self._direct

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from trdimp_ros.models.box_scorer import BoxScorer
-from trdimp_ros.models.direct_box_head import BoxReference, cell_centers, decode_boxes, existing
+from trdimp_ros.models.direct_box_head import BoxReference, cell_centers, decode_boxes, require_direct_box_head
 from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.integral_maps import IntegralMaps
 from trdimp_ros.tracking.config import TrackerConfig
@@ -144,7 +144,7 @@ class DirectBoxes:
     """
 
     def __init__(self, network: InferenceNetwork, max_targets: int) -> None:
-        self._head = existing(network.direct_box_head)
+        self._head = require_direct_box_head(network.direct_box_head)
         self._engine = network.engine
         shapes = self._head.reference_shapes
         self._buffers = [torch.zeros(max_targets, *shape, device=network.device) for shape in shapes]

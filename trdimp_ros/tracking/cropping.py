@@ -174,20 +174,13 @@ def resample(pixels: torch.Tensor, width: torch.Tensor, taps: torch.Tensor) -> t
     Returns:
         (1, 3, S, S) float32 in channels_last format, 0..255.
     """
+    side = taps.shape[1]
     rows, columns = taps[0:2].long(), taps[3:5].long()
-    patch = _resample_pixels(pixels, width, (rows, columns), taps)
-    return patch.permute(2, 0, 1)[None]
-
-
-def _resample_pixels(
-    pixels: torch.Tensor, width: torch.Tensor, sources: tuple[torch.Tensor, torch.Tensor], taps: torch.Tensor
-) -> torch.Tensor:
-    """`resample` with shapes that do not depend on the crop's; (S, S, 3)."""
-    (rows, columns), side = sources, taps.shape[1]
     corners = (rows * width.long())[:, None, :, None] + columns[None, :, None, :]  # (2, 2, S, S): row tap, column tap
     corners = pixels.index_select(0, corners.flatten()).view(2, 2, side, side, 3).float()
     left_and_right = torch.lerp(corners[0], corners[1], taps[2, :, None, None])  # (2, S, S, 3)
-    return torch.lerp(left_and_right[0], left_and_right[1], taps[5, :, None])
+    patch = torch.lerp(left_and_right[0], left_and_right[1], taps[5, :, None])
+    return patch.permute(2, 0, 1)[None]
 
 
 def sample_patch(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trdimp_ros.media.files import complete_file
+from trdimp_ros.evaluation.figures import new_figure, write_figure
 
 SMOOTHING = 0.02
 """A curve is averaged over this share of the steps."""
@@ -26,23 +26,18 @@ def write_curves(log: Path, picture: Path) -> None:
     Raises:
         ValueError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise ValueError("curves need matplotlib: pip install 'trdimp_ros[eval]'") from error
     columns = read_log(log)
     if not columns or not len(columns["step"]):
         return
     parts = [name for name in columns if name not in NOT_LOSSES]
-    figure = Figure(figsize=(11, 6), dpi=110, layout="constrained")
+    figure = new_figure(11, 6)
     grid = figure.subplots(2, -(-(len(parts) + 2) // 2), squeeze=False)
     for axes, name in zip(grid.flat, ["total", *parts, "learning_rate"], strict=False):
         values = columns[name] if name == "learning_rate" else smoothed(columns[name])
         axes.plot(columns["step"], values, linewidth=1)
         axes.set(title=name.replace("_", " "), xlabel="step")
         axes.grid(alpha=0.3)
-    with complete_file(picture) as file:
-        figure.savefig(file, format="png")
+    write_figure(figure, picture)
 
 
 def read_log(log: Path) -> dict[str, NDArray[np.float64]]:

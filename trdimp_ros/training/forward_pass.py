@@ -130,7 +130,7 @@ class TrainingPass(nn.Module):
         network: The network to train.
         iterations: Steps of the filter optimiser.
         precision: Convolutions and attention compute in it; the filter and the boxes stay in float32.
-        frozen_backbone: The backbone is not trained. A copy prepared for inference does its work.
+        frozen: Computes the backbone, which is not trained then; None: it is.
         layout: Memory format of images and features; the network's weights should have the same.
     """
 
@@ -139,20 +139,13 @@ class TrainingPass(nn.Module):
         network: TrDiMPNet,
         iterations: int = 5,
         precision: torch.dtype = torch.float32,
-        frozen_backbone: bool = False,
+        frozen: FrozenBackbone | None = None,
         layout: torch.memory_format = torch.contiguous_format,
     ) -> None:
         super().__init__()
         self.network = network
         self._iterations, self._precision, self._layout = iterations, precision, layout
-        self._frozen: FrozenBackbone | None = None
-        if frozen_backbone:
-            self._frozen = FrozenBackbone(network, precision, layout)
-
-    def renew_frozen_backbone(self) -> None:
-        """Make the copy that does the frozen backbone's work anew, after the network's weights were replaced."""
-        if self._frozen is not None:
-            self._frozen = FrozenBackbone(self.network, self._precision, self._layout)
+        self._frozen = frozen
 
     def forward(
         self,

@@ -21,6 +21,7 @@ from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.forward_pass import TrainingPass, rotating
+from trdimp_ros.training.frozen_backbone import FrozenBackbone
 from trdimp_ros.training.image_bank import ImageBank
 from trdimp_ros.training.initialization import initial_network
 from trdimp_ros.training.losses import LossWeights, weighted_losses
@@ -58,6 +59,7 @@ class Trainer:
         config: How to train it.
         bank: Images, on the device to train on.
         precision: Convolutions compute in it: float32 or bfloat16 (not float16: losses are not scaled).
+        engine: What computes a frozen backbone, see `FrozenBackbone`.
 
     Attributes:
         step: Steps taken so far.
@@ -70,6 +72,7 @@ class Trainer:
         config: TrainingConfig,
         bank: ImageBank,
         precision: torch.dtype = torch.float32,
+        engine: str = "auto",
     ) -> None:
         if precision == torch.float16:
             raise ValueError("training in float16 is not supported; use bfloat16 or float32")
@@ -92,12 +95,15 @@ class Trainer:
         self._optimizer = _optimizer(self._network, config)
         self._bad_steps = 0
         self._roles = rotating(config.templates, config.tests, config.turns)
-        frozen = pretrained and config.backbone_rate == 0
-        self._pass = TrainingPass(self._network, config.iterations, precision, frozen, torch.channels_last)
-        self._forward: nn.Module = self._pass
+        layout = torch.channels_last
+        self._frozen: FrozenBackbone | None = None
+        if pretrained and config.backbone_rate == 0:
+            self._frozen = FrozenBackbone(self._network, precision, layout, engine)
+        training_pass = TrainingPass(self._network, config.iterations, precision, self._frozen, layout)
+        self._forward: nn.Module = training_pass
         if distributed.is_initialized():
             # WV and the unused parts of the checkpoint's layout get no gradient.
-            self._forward = DistributedDataParallel(self._pass, find_unused_parameters=True)
+            self._forward = DistributedDataParallel(training_pass, find_unused_parameters=True)
 
     @property
     def config(self) -> TrainingConfig:
@@ -270,7 +276,8 @@ class Trainer:
     def _put_weights(self, network: dict[str, torch.Tensor], average: dict[str, torch.Tensor]) -> None:
         self._network.load_state_dict(network)
         self.average.load_state_dict(average)
-        self._pass.renew_frozen_backbone()  # which need not be the published one
+        if self._frozen is not None:
+            self._frozen.renew(self._network)  # which need not be the published one
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
