@@ -58,7 +58,7 @@ def test_the_loss_of_the_same_batches_falls(toy_bank):
     trainer = Trainer(TINY_NETWORK, TOY, toy_bank)
 
     def loss() -> float:
-        return sum(float(trainer._losses(trainer.samples(step))["total"]) for step in range(4))
+        return sum(float(trainer._objective(trainer.samples(step), step)["total"]) for step in range(4))
 
     before = loss()
     losses(trainer)

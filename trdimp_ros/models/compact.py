@@ -11,5 +11,6 @@ COMPACT_NETWORK = NetworkConfig(
     key_channels=64,
     iou_channels=64,
     direct_channels=96,
+    appearance_channels=64,
 )
-"""What ``trdimp train`` trains and the package brings: with both kinds of box head, which share their samples."""
+"""What ``trdimp train`` trains and the package brings: with both kinds of box head and the appearance head."""

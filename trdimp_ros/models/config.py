@@ -35,6 +35,7 @@ class NetworkConfig:
         bin_width: Width of one such bin in feature cells.
         iou_channels: Channels of the IoU predictor's features; its reference branch starts with half of them.
         direct_channels: Channels of the direct box head's features; 0: the network has none.
+        appearance_channels: Channels of the appearance head's features; 0: the network has none.
 
     Raises:
         ValueError: for a size of the wrong type or out of bounds.
@@ -48,6 +49,7 @@ class NetworkConfig:
     bin_width: float = 0.1
     iou_channels: int = 256
     direct_channels: int = 0
+    appearance_channels: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.backbone, BackboneConfig):
@@ -58,6 +60,7 @@ class NetworkConfig:
         check_whole("distance_bins", self.distance_bins, 2, MAX_DISTANCE_BINS)
         check_real("bin_width", self.bin_width, *BIN_WIDTH_RANGE)
         check_whole("direct_channels", self.direct_channels, 0)
+        check_whole("appearance_channels", self.appearance_channels, 0)
 
     def to_json(self) -> str:
         """The configuration as one line of JSON, for the metadata of a weights file."""

@@ -70,6 +70,16 @@ class FeatureEngine(Protocol):
             Distances and quality (N, 5, H, W) float32, see `DirectBoxHead.forward`.
         """
 
+    def embeddings(self, views: torch.Tensor) -> torch.Tensor:
+        """What close views look like; only for networks that have an appearance head.
+
+        Args:
+            views: RGB images (N, 3, V, V) float32, 0..255, V being `VIEW_SIDE`.
+
+        Returns:
+            Unit vectors (N, D) float32, see `AppearanceHead.forward`.
+        """
+
 
 EngineFactory = Callable[[TrDiMPNet], FeatureEngine]
 """Makes an engine from a network that has been prepared for inference."""
@@ -107,4 +117,10 @@ class TorchEngine:
     def direct_boxes(self, reference: BoxReference, feature: torch.Tensor) -> torch.Tensor:
         """See `FeatureEngine.direct_boxes`."""
         output: torch.Tensor = self._network.required_direct_box_head(reference, feature)
+        return output
+
+    def embeddings(self, views: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.embeddings`."""
+        head = self._network.required_appearance_head
+        output: torch.Tensor = head(*self.backbone(views))
         return output

@@ -70,6 +70,9 @@ def prepare_for_inference(
     if prepared.direct_box_head is not None:
         fold_sequences(prepared.direct_box_head)
         parts.append(prepared.direct_box_head)
+    if prepared.appearance_head is not None:
+        fold_sequences(prepared.appearance_head)
+        parts.append(prepared.appearance_head)
     prepared = prepared.to(device=device)
     for part in parts:
         for module in part.modules():

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from trdimp_ros.models.appearance_head import AppearanceHead, require_appearance_head
 from trdimp_ros.models.backbones import Backbone, build_backbone
 from trdimp_ros.models.box_regressor import BoxRegressor
 from trdimp_ros.models.config import NetworkConfig
@@ -66,6 +67,8 @@ class TrDiMPNet(nn.Module):
         self.bb_regressor = BoxRegressor(*channels, self.config.iou_channels)
         direct = self.config.direct_channels
         self.direct_box_head = DirectBoxHead(*channels, direct) if direct else None
+        appearance = self.config.appearance_channels
+        self.appearance_head = AppearanceHead(*channels, appearance) if appearance else None
 
     @property
     def backbone(self) -> Backbone:
@@ -80,6 +83,15 @@ class TrDiMPNet(nn.Module):
             ValueError: if the network has none.
         """
         return require_direct_box_head(self.direct_box_head)
+
+    @property
+    def required_appearance_head(self) -> AppearanceHead:
+        """The appearance head.
+
+        Raises:
+            ValueError: if the network has none.
+        """
+        return require_appearance_head(self.appearance_head)
 
     def transform(
         self, train: torch.Tensor, test: torch.Tensor, train_masks: torch.Tensor

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trdimp_ros.models.appearance_head import AppearanceHead, require_appearance_head
 from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead, require_direct_box_head
 from trdimp_ros.models.feature_engine import Pair
 from trdimp_ros.models.network import TrDiMPNet
@@ -130,6 +131,8 @@ class OpenVinoEngine:
         self._classifier = network.classifier
         self._projection = CompiledStage("classification feature", network.classifier.projection)
         self._box = CompiledStage("box features", _Box(network))
+        self._views: CompiledStage | None = None
+        self._network = network
         self._direct_head = network.direct_box_head
         self._direct: tuple[CompiledStage, CompiledStage] | None = None
 
@@ -155,6 +158,13 @@ class OpenVinoEngine:
     def direct_boxes(self, reference: BoxReference, feature: torch.Tensor) -> torch.Tensor:
         """See `FeatureEngine.direct_boxes`."""
         return self._direct_stages()[1](reference.gains, reference.parts, feature)[0]
+
+    def embeddings(self, views: torch.Tensor) -> torch.Tensor:
+        """See `FeatureEngine.embeddings`."""
+        if self._views is None:
+            head = require_appearance_head(self._network.appearance_head)
+            self._views = CompiledStage("appearance embedding", _Embeddings(self._network, head))
+        return self._views(views)[0]
 
     def _direct_stages(self) -> tuple[CompiledStage, CompiledStage]:
         if self._direct is None:
@@ -185,6 +195,18 @@ class _Box(nn.Module):
 
     def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
         return self.part.search_features(fine, coarse)
+
+
+class _Embeddings(nn.Module):
+    """Close views (N, 3, V, V) 0..255 -> unit vectors."""
+
+    def __init__(self, network: TrDiMPNet, head: AppearanceHead) -> None:
+        super().__init__()
+        self.backbone, self.head = _Backbone(network), head
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        embeddings: torch.Tensor = self.head(*self.backbone(views))
+        return embeddings
 
 
 class _DirectFeature(nn.Module):

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.feature_engine import EngineFactory, TorchEngine
 from trdimp_ros.models.inference import prepare_for_inference
+from trdimp_ros.tracking.close_view import close_view
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.device_steps import DeviceSteps, TargetMemories, consecutive
 from trdimp_ros.tracking.first_frame import learn_target, look_at_first_frame
 from trdimp_ros.tracking.frame_decision import read_decisions
 from trdimp_ros.tracking.frame_pass import StageHook
-from trdimp_ros.tracking.geometry import Coordinates, check_image, check_init_box, initial_scale, position_and_size
+from trdimp_ros.tracking.geometry import Box, Coordinates, check_image, check_init_box, initial_scale, position_and_size
 from trdimp_ros.tracking.host_inputs import UpdateInputs
 from trdimp_ros.tracking.image_search import AreaToSearch, ImageSearch, ScorePeak
 from trdimp_ros.tracking.localization import State
@@ -283,6 +284,24 @@ class MultiTracker:
         if self._image_search is None:  # it takes its room on the device when it is first needed
             self._image_search = ImageSearch(self._network, self._steps, self._config)
         return self._image_search(image, areas, self._config)
+
+    @torch.inference_mode()
+    def embedding(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
+        """What a box of an image looks like to the network's appearance head; nothing changes.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box: In image pixels, of positive width and height.
+
+        Returns:
+            (D,) a unit vector; the product of two of them tells how alike two objects look.
+
+        Raises:
+            ValueError: if the network has no appearance head.
+        """
+        view = torch.from_numpy(close_view(image, box)).to(self.device)
+        embedding = self._network.engine.embeddings(view.permute(2, 0, 1)[None].float().contiguous())
+        return np.asarray(embedding[0].float().cpu().numpy())
 
     def score_map(self, name: Hashable) -> NDArray[np.float32] | None:
         """The score map (rows, columns) of the frame located last; None before the first."""

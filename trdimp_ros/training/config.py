@@ -120,6 +120,12 @@ class TrainingConfig:
     contrast_weight: float = parameter(
         0.5, "Weight of the contrastive loss, which gives a backbone without pretraining its features.", 0.0, 1000.0
     )
+    appearance_weight: float = parameter(1.0, "Weight of the losses of the appearance head.", 0.0, 1000.0)
+    only_appearance: bool = parameter(
+        False,
+        "Train the appearance head alone: with a frozen backbone it shares nothing with the others, and a step takes a "
+        "third of the time.",
+    )
     learning_rate: float = parameter(1e-3, "Highest learning rate of AdamW.", maximum=10.0, above=0.0)
     filter_learning_rate: float = parameter(
         2e-3,

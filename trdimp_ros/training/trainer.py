@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 import os
@@ -14,19 +15,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from trdimp_ros.models import NetworkConfig, TrDiMPNet
-from trdimp_ros.models.config import STRIDE
-from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.training.config import TrainingConfig
-from trdimp_ros.training.forward_pass import TrainingPass, rotating
 from trdimp_ros.training.frozen_backbone import FrozenBackbone
 from trdimp_ros.training.image_bank import ImageBank
 from trdimp_ros.training.initialization import initial_network
-from trdimp_ros.training.losses import LossWeights, weighted_losses
+from trdimp_ros.training.objective import Objective
 from trdimp_ros.training.pretrained import has_pretrained, late_stages
-from trdimp_ros.training.proposals import Proposals, draw_proposals
 from trdimp_ros.training.samples import Samples, draw_samples
 
 MAX_BAD_STEPS = 20
@@ -94,16 +90,10 @@ class Trainer:
         self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
         self._optimizer = _optimizer(self._network, config)
         self._bad_steps = 0
-        self._roles = rotating(config.templates, config.tests, config.turns)
-        layout = torch.channels_last
         self._frozen: FrozenBackbone | None = None
         if pretrained and config.backbone_rate == 0:
-            self._frozen = FrozenBackbone(self._network, precision, layout, engine)
-        training_pass = TrainingPass(self._network, config.iterations, precision, self._frozen, layout)
-        self._forward: nn.Module = training_pass
-        if distributed.is_initialized():
-            # WV and the unused parts of the checkpoint's layout get no gradient.
-            self._forward = DistributedDataParallel(training_pass, find_unused_parameters=True)
+            self._frozen = FrozenBackbone(self._network, precision, torch.channels_last, engine)
+        self._objective = Objective(self._network, config, precision, self._frozen)
 
     @property
     def config(self) -> TrainingConfig:
@@ -137,7 +127,7 @@ class Trainer:
         rate = learning_rate_factor(self.step / config.steps, config.warm_up, config.cool_down)
         for group in self._optimizer.param_groups:
             group["lr"] = group["base_rate"] * rate
-        losses = self._losses(self.samples(self.step))
+        losses = self._objective(self.samples(self.step), self.step)
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), config.gradient_limit)
@@ -155,40 +145,6 @@ class Trainer:
         self.step += 1
         numbers = {name: float(value.detach()) for name, value in losses.items()}
         return Step(self.step, numbers, config.learning_rate * rate, time.perf_counter() - start)
-
-    def _losses(self, samples: Samples) -> dict[str, torch.Tensor]:
-        config, roles = self._config, self._roles
-        frames, batch, _, side, _ = samples.images.shape
-        cells, filter_size = side // STRIDE, self._network.config.filter_size
-        flat = samples.boxes.flatten(0, 1)
-        grid = (cells, cells), (side, side)
-        masks = gaussian_label(flat, *grid, filter_size).unflatten(0, (frames, batch))
-        labels = gaussian_label(flat, *grid, filter_size, config.label_width / cells, end_pad=True)
-        labels = labels.unflatten(0, (frames, batch)) * samples.present[..., None, None]
-        # An odd filter size: these maps lie on the feature's cells, not between them.
-        centers = gaussian_label(flat, *grid, 1, config.label_width / cells).unflatten(0, (frames, batch))
-        boxes = roles.as_tests(samples.boxes)
-        proposals: Proposals | None = None
-        if config.box_weight > 0:
-            generator = torch.Generator(self._bank.device).manual_seed(self.step)
-            proposals = draw_proposals(boxes, config.proposals, generator)
-        scored = None if proposals is None else proposals.boxes
-        output = self._forward(samples.images, samples.boxes, masks, scored, roles)
-        weights = LossWeights(
-            box=config.box_weight,
-            contrast=config.contrast_weight,
-            direct_box=config.direct_weight,
-            direct_quality=config.direct_weight,
-        )
-        return weighted_losses(
-            output,
-            roles.as_tests(labels),
-            proposals,
-            weights,
-            roles.as_tests(samples.present),
-            (roles.as_templates(centers), roles.as_tests(centers)),
-            boxes,
-        )
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -245,15 +201,20 @@ class Trainer:
     def start_from_network(self, network: TrDiMPNet) -> None:
         """Begin at step 0 with the weights of a network, such as the bundled one.
 
+        It may lack the appearance head, which starts anew then.
+
         Raises:
-            ValueError: if it is of another architecture.
+            ValueError: if it is of another architecture otherwise.
         """
-        if network.config != self._network.config:
+        config = self._network.config
+        if network.appearance_head is None:
+            config = dataclasses.replace(config, appearance_channels=0)
+        if network.config != config:
             raise ValueError(
                 f"the weights to start from are of another network, {network.config.to_json()}; "
                 f"this run trains {self._network.config.to_json()}"
             )
-        state = network.state_dict()
+        state = self._network.state_dict() | network.state_dict()
         self._put_weights(state, state)
 
     def _read(self, path: Path) -> dict[str, Any]:
