@@ -298,10 +298,10 @@ class TrackerConfig:
         2.0,
     )
     reacquire_looks: float = parameter(
-        1.3,
-        "A place whose colours differ from a lost target's by more than this many times what they usually do must "
-        "score higher to be the target again, the more so the farther away it is; lowering it finds targets later "
-        "and errs less. 0: colours do not count.",
+        2.0,
+        "A place that looks different from a lost target by more than this many times what is usual for it must score "
+        "higher to be the target again; lowering it finds targets later and errs less. 0, and with weights that have "
+        "no appearance head: looks do not count.",
         0.0,
         100.0,
     )

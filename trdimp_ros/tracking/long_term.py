@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trdimp_ros.tracking.appearance import color_layout
+from trdimp_ros.tracking.appearance import IMAGES_BETWEEN, MOST
 from trdimp_ros.tracking.camera_motion import CameraMotion
 from trdimp_ros.tracking.candidate_check import area_round, likeness, size_factor
 from trdimp_ros.tracking.exclusivity import displaced
@@ -47,6 +47,7 @@ class LongTermTracker(MultiTracker):
         self._image: NDArray[np.uint8] | None = None  # located last, until `learn`
         self._image_size = (0, 0)
         self._not_to_learn: set[Hashable] = set()
+        self._to_remember: dict[Hashable, Box] = {}  # seen clearly in the image located last
         self._turn = 0
         self.detector_helps = False
 
@@ -57,6 +58,8 @@ class LongTermTracker(MultiTracker):
         super().add(name, image, box, random)
         self._whereabouts[name] = Whereabouts(dataclasses.replace(self.target(name)))
         self._camera.forget(name)
+        if self._looks_count:
+            self._whereabouts[name].appearance.update(self.embedding(check_image(image), Box(*box)))
 
     def remove(self, name: Hashable) -> None:
         """Forget a target; see `MultiTracker.remove`."""
@@ -86,6 +89,7 @@ class LongTermTracker(MultiTracker):
         results = super().locate(image, names)
         self._image, self._image_size = image, (image.shape[0], image.shape[1])
         self._not_to_learn -= set(results)
+        self._to_remember.clear()
         if self.config.reacquire_budget or self.config.exclusivity_overlap or self.detector_helps:
             apart = self._displaced(results)
             results = {
@@ -99,7 +103,12 @@ class LongTermTracker(MultiTracker):
         wanted = [name for name in self.names if names is None or name in names]
         super().learn([name for name in wanted if name not in self._not_to_learn])
         image, self._image = self._image, None
-        if image is not None and self.config.reacquire_budget:
+        if image is None:
+            return
+        for name in wanted:
+            if name in self._to_remember:
+                self._whereabouts[name].appearance.update(self.embedding(image, self._to_remember[name]))
+        if self.config.reacquire_budget:
             self._search(image, [name for name in wanted if self._whereabouts[name].phase is Phase.LOST])
 
     # With a detector's help
@@ -170,11 +179,11 @@ class LongTermTracker(MultiTracker):
         """What is said of a target, and where it is looked for next."""
         whereabouts, state = self._whereabouts[name], self.target(name)
         whereabouts.sought = self.detector_helps
-        layout, appearance = self._color_layout(result), whereabouts.appearance
-        unlikeness = 0.0 if layout is None else appearance.unlikeness(layout)
-        verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
-        if layout is not None and verdict in TRUSTED and result.confidence >= CLEAR * state.usual_confidence:
-            appearance.update(layout)
+        evidence = Evidence(state, self._image_size, self._unlikeness(whereabouts, result))
+        verdict = judge(whereabouts, result, evidence, self.config)
+        clear = verdict in TRUSTED and result.confidence >= CLEAR * state.usual_confidence
+        if clear and self._looks_count and state.frame_number % IMAGES_BETWEEN == 0:
+            self._to_remember[name] = result.box
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
             self._not_to_learn.add(name)
         if verdict is State.NOT_FOUND and whereabouts.phase is not Phase.SEEN:
@@ -183,11 +192,17 @@ class LongTermTracker(MultiTracker):
             return dataclasses.replace(result, state=verdict, box=box_at(state.position, state.size))
         return dataclasses.replace(result, state=verdict)
 
-    def _color_layout(self, result: TrackResult) -> NDArray[np.float32] | None:
-        """The colours of the box that was found; None where none was, or where they do not count."""
-        if self._image is None or not result.found or not self.config.reacquire_looks:
-            return None
-        return color_layout(self._image, result.box)
+    @property
+    def _looks_count(self) -> bool:
+        return self.has_appearance_head and self.config.reacquire_looks > 0
+
+    def _unlikeness(self, whereabouts: Whereabouts, result: TrackResult) -> float:
+        """How little what was found looks like the target; 0 where nothing depends on it."""
+        if self._image is None or not result.found or not self._looks_count:
+            return 0.0
+        if whereabouts.phase is Phase.SEEN and result.confidence >= MOST * whereabouts.threshold(self.config):
+            return 0.0
+        return whereabouts.appearance.unlikeness(self.embedding(self._image, result.box))
 
     def _displaced(self, results: dict[Hashable, TrackResult]) -> list[Hashable]:
         """The targets that are on one object with another one that fits better."""

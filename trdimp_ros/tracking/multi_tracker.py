@@ -285,6 +285,11 @@ class MultiTracker:
             self._image_search = ImageSearch(self._network, self._steps, self._config)
         return self._image_search(image, areas, self._config)
 
+    @property
+    def has_appearance_head(self) -> bool:
+        """Whether the network can say what something looks like, see `embedding`."""
+        return self._network.config.appearance_channels > 0
+
     @torch.inference_mode()
     def embedding(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
         """What a box of an image looks like to the network's appearance head; nothing changes.

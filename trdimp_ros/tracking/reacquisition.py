@@ -91,7 +91,7 @@ class Whereabouts:
         on_probation: Images that the probation has lasted.
         in_past: Whether the target is looked for in images of the past, whose motion its last fit has made already.
         sought: Whether somebody else than the tracker's own search looks for it when it is lost.
-        appearance: Its colours, as they were when it was seen clearly.
+        appearance: What it looked like when it was seen clearly.
         schedule: Where it is looked for while it is lost.
     """
 
@@ -238,8 +238,7 @@ def judge(whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, con
         `Phase.SEEN`.
     """
     state, threshold = evidence.state, whereabouts.threshold(config)
-    distance = float(np.linalg.norm(state.position - whereabouts.last_fit.position)) / max(whereabouts.length, 1e-6)
-    sure = result.confidence >= threshold * demanded(evidence.unlikeness, config.reacquire_looks, distance)
+    sure = result.confidence >= threshold * demanded(evidence.unlikeness, config.reacquire_looks)
     if whereabouts.phase is Phase.SEEN:
         weak = result.found and not sure and whereabouts.can_be_lost(config)
         if weak and has_left(whereabouts, state.position, evidence.image_size):
