@@ -15,14 +15,19 @@ from numpy.typing import NDArray
 
 IMAGES_BETWEEN = 5
 """A target that is seen clearly is looked at in every so-many-th image."""
-AVERAGE = 0.02
-"""Share of the newest of these images in what is remembered."""
-EXPECTED, EXPECTED_IMAGES = 0.12, 4
-"""The usual difference of a target of which nothing is known yet, and how many images that knowledge is worth."""
+AVERAGE, MOST_AVERAGE = 0.02, 0.1
+"""Share of the newest of these images in what is remembered, and most that it is at first: a new target that something
+passes before must not become that."""
 LEAST_USUAL = 0.08
-"""A target that never changes at all may still change by this much: light, noise, half a pixel."""
-MOST = 1.5
-"""A place that looks wrong must score at most this many times as high: a target may change while nobody sees it."""
+"""A target that never changes at all may still change by this much: light, noise, half a pixel. Of a new target no
+more is believed at first."""
+FIRST_BELIEF = 4
+"""So many images that belief is worth."""
+CLEAR = 0.9
+"""A target is seen clearly enough to be remembered from this share of its usual confidence on."""
+LEAST, MOST = 0.8, 1.5
+"""A place that looks right may score a little lower, one that looks wrong must score higher; not without bound, for a
+target may change while nobody sees it."""
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Appearance:
     """
 
     mean: NDArray[np.float32] | None = None
-    usual: float = EXPECTED
+    usual: float = LEAST_USUAL
     images: int = 0
 
     def update(self, embedding: NDArray[np.float32]) -> None:
@@ -45,13 +50,11 @@ class Appearance:
         if self.mean is None:
             self.mean = embedding
             return
-        self.usual += max(AVERAGE, 1 / (self.images + EXPECTED_IMAGES)) * (self._difference(embedding) - self.usual)
-        self.mean = self.mean + np.float32(max(AVERAGE, 1 / self.images)) * (embedding - self.mean)
+        self.usual += max(AVERAGE, 1 / (self.images + FIRST_BELIEF)) * (self._difference(embedding) - self.usual)
+        self.mean = self.mean + np.float32(max(AVERAGE, min(MOST_AVERAGE, 1 / self.images))) * (embedding - self.mean)
 
     def unlikeness(self, embedding: NDArray[np.float32]) -> float:
-        """The difference of a place's embedding in units of the usual one; 0 while nothing is known."""
-        if self.mean is None:
-            return 0.0
+        """The difference of a place's embedding in units of the usual one; only after the first image."""
         return self._difference(embedding) / max(self.usual, LEAST_USUAL)
 
     def _difference(self, embedding: NDArray[np.float32]) -> float:
@@ -59,11 +62,11 @@ class Appearance:
         return 1.0 - float(embedding @ self.mean) / max(float(np.linalg.norm(self.mean)), 1e-6)
 
 
-def demanded(unlikeness: float, accepted: float) -> float:
-    """By how much higher a place must score for how it looks, a factor from 1 to `MOST`.
+def demanded(unlikeness: float | None, accepted: float) -> float:
+    """By how much higher or lower a place must score for how it looks, a factor from `LEAST` to `MOST`.
 
     Args:
-        unlikeness: See `Appearance.unlikeness`.
+        unlikeness: See `Appearance.unlikeness`; None: not known.
         accepted: What is still usual; 0: looks do not count.
     """
-    return 1.0 if accepted <= 0 else min(max(unlikeness / accepted, 1.0), MOST)
+    return 1.0 if accepted <= 0 or unlikeness is None else min(max(unlikeness / accepted, LEAST), MOST)

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trdimp_ros.tracking.appearance import IMAGES_BETWEEN, MOST
+from trdimp_ros.tracking.appearance import CLEAR, IMAGES_BETWEEN, MOST
 from trdimp_ros.tracking.camera_motion import CameraMotion
 from trdimp_ros.tracking.candidate_check import area_round, likeness, size_factor
 from trdimp_ros.tracking.exclusivity import displaced
-from trdimp_ros.tracking.geometry import Box, box_at, check_image, position_and_size
+from trdimp_ros.tracking.geometry import Box, Pair, box_at, check_image, position_and_size
 from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.multi_tracker import MultiTracker
-from trdimp_ros.tracking.occlusion import CLEAR
 from trdimp_ros.tracking.randomness import RandomSource
-from trdimp_ros.tracking.reacquisition import TRUSTED, Evidence, Phase, Whereabouts, is_candidate, judge, moved
+from trdimp_ros.tracking.reacquisition import Evidence, Phase, Whereabouts, is_candidate, judge, moved
+from trdimp_ros.tracking.rivals import BETTER, DOUBT, boxes_near
 from trdimp_ros.tracking.search_plan import SearchPlace, shares
 from trdimp_ros.tracking.target import TrackResult
 
@@ -59,7 +59,7 @@ class LongTermTracker(MultiTracker):
         self._whereabouts[name] = Whereabouts(dataclasses.replace(self.target(name)))
         self._camera.forget(name)
         if self._looks_count:
-            self._whereabouts[name].appearance.update(self.embedding(check_image(image), Box(*box)))
+            self._whereabouts[name].appearance.update(self.embeddings(check_image(image), [Box(*box)])[0])
 
     def remove(self, name: Hashable) -> None:
         """Forget a target; see `MultiTracker.remove`."""
@@ -107,7 +107,8 @@ class LongTermTracker(MultiTracker):
             return
         for name in wanted:
             if name in self._to_remember:
-                self._whereabouts[name].appearance.update(self.embedding(image, self._to_remember[name]))
+                box = self._to_remember[name]
+                self._whereabouts[name].appearance.update(self.embeddings(image, [box])[0])
         if self.config.reacquire_budget:
             self._search(image, [name for name in wanted if self._whereabouts[name].phase is Phase.LOST])
 
@@ -179,9 +180,12 @@ class LongTermTracker(MultiTracker):
         """What is said of a target, and where it is looked for next."""
         whereabouts, state = self._whereabouts[name], self.target(name)
         whereabouts.sought = self.detector_helps
-        evidence = Evidence(state, self._image_size, self._unlikeness(whereabouts, result))
+        result = self._choose_peak(name, result)
+        needless = whereabouts.phase is Phase.SEEN and result.confidence >= MOST * whereabouts.threshold(self.config)
+        unlikeness = None if needless or not result.found else self._unlikeness(whereabouts, result.box)
+        evidence = Evidence(state, self._image_size, unlikeness)
         verdict = judge(whereabouts, result, evidence, self.config)
-        clear = verdict in TRUSTED and result.confidence >= CLEAR * state.usual_confidence
+        clear = verdict is State.NORMAL and result.confidence >= CLEAR * state.usual_confidence
         if clear and self._looks_count and state.frame_number % IMAGES_BETWEEN == 0:
             self._to_remember[name] = result.box
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
@@ -192,17 +196,34 @@ class LongTermTracker(MultiTracker):
             return dataclasses.replace(result, state=verdict, box=box_at(state.position, state.size))
         return dataclasses.replace(result, state=verdict)
 
+    def _choose_peak(self, name: Hashable, result: TrackResult) -> TrackResult:
+        """The result, or that of the second peak of the scores if this looks much more like the target."""
+        whereabouts, image = self._whereabouts[name], self._image
+        if image is None or result.state is not State.HARD_NEGATIVE or whereabouts.phase is not Phase.SEEN:
+            return result
+        size, first = whereabouts.last_fit.size, self._unlikeness(whereabouts, result.box)
+        if first is None or first < DOUBT:
+            return result
+        rival = self.second_peak(name, size)
+        if rival is None or self._taken(name, rival[0]):
+            return result
+        boxes = boxes_near(rival[0], size)
+        unlikeness = [whereabouts.appearance.unlikeness(one) for one in self.embeddings(image, boxes)]
+        best = min(range(len(boxes)), key=lambda index: unlikeness[index])
+        if unlikeness[best] > BETTER * first:
+            return result
+        self.relocate(name, *position_and_size(boxes[best]))
+        return dataclasses.replace(result, box=boxes[best], confidence=rival[1])
+
     @property
     def _looks_count(self) -> bool:
         return self.has_appearance_head and self.config.reacquire_looks > 0
 
-    def _unlikeness(self, whereabouts: Whereabouts, result: TrackResult) -> float:
-        """How little what was found looks like the target; 0 where nothing depends on it."""
-        if self._image is None or not result.found or not self._looks_count:
-            return 0.0
-        if whereabouts.phase is Phase.SEEN and result.confidence >= MOST * whereabouts.threshold(self.config):
-            return 0.0
-        return whereabouts.appearance.unlikeness(self.embedding(self._image, result.box))
+    def _unlikeness(self, whereabouts: Whereabouts, box: Box) -> float | None:
+        """How little a box of the image looks like the target; None where looks do not count."""
+        if self._image is None or not self._looks_count or whereabouts.appearance.mean is None:
+            return None
+        return whereabouts.appearance.unlikeness(self.embeddings(self._image, [box])[0])
 
     def _displaced(self, results: dict[Hashable, TrackResult]) -> list[Hashable]:
         """The targets that are on one object with another one that fits better."""
@@ -272,15 +293,17 @@ class LongTermTracker(MultiTracker):
         length = self._whereabouts[name].length
         elsewhere = [peak.confidence for _, peak in peaks if np.linalg.norm(peak.position - best.position) > length]
         second = max([best.second, *elsewhere])
-        if not is_candidate(best.confidence, second, self._whereabouts[name], self.config) or self._taken(name, best):
+        if not is_candidate(best.confidence, second, self._whereabouts[name], self.config) or self._taken(
+            name, best.position
+        ):
             return None
         return place, best
 
-    def _taken(self, name: Hashable, peak: ScorePeak) -> bool:
+    def _taken(self, name: Hashable, position: Pair) -> bool:
         """Whether another target is seen at a place."""
         for other, whereabouts in self._whereabouts.items():
             if other != name and whereabouts.phase is not Phase.LOST:
                 state = self.target(other)
-                if (np.abs(peak.position - state.position) <= state.size / 2).all():
+                if (np.abs(position - state.position) <= state.size / 2).all():
                     return True
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
@@ -17,11 +18,20 @@ from trdimp_ros.tracking.device_steps import DeviceSteps, TargetMemories, consec
 from trdimp_ros.tracking.first_frame import learn_target, look_at_first_frame
 from trdimp_ros.tracking.frame_decision import read_decisions
 from trdimp_ros.tracking.frame_pass import StageHook
-from trdimp_ros.tracking.geometry import Box, Coordinates, check_image, check_init_box, initial_scale, position_and_size
+from trdimp_ros.tracking.geometry import (
+    Box,
+    Coordinates,
+    Pair,
+    check_image,
+    check_init_box,
+    initial_scale,
+    position_and_size,
+)
 from trdimp_ros.tracking.host_inputs import UpdateInputs
 from trdimp_ros.tracking.image_search import AreaToSearch, ImageSearch, ScorePeak
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
+from trdimp_ros.tracking.rivals import second_peak
 from trdimp_ros.tracking.search_areas import find_search_areas
 from trdimp_ros.tracking.target import (
     LocatedFrame,
@@ -285,28 +295,60 @@ class MultiTracker:
             self._image_search = ImageSearch(self._network, self._steps, self._config)
         return self._image_search(image, areas, self._config)
 
+    @torch.inference_mode()
+    def second_peak(self, name: Hashable, size: Pair) -> tuple[Pair, float] | None:
+        """Where the frame located last scores highest away from the target, see `rivals.second_peak`.
+
+        Args:
+            name: The target's name.
+            size: Its height and width in the image.
+
+        Returns:
+            Row and column in the image, and the score; None once the frame has been learned.
+        """
+        tracked = self._tracked[self._index(name)]
+        if tracked.located is None or tracked.score_map is None:
+            return None
+        filter_size = self._network.config.filter_size
+        return second_peak(tracked.score_map, tracked.located, size, self._config, filter_size)
+
+    def relocate(self, name: Hashable, position: Pair, size: Pair) -> None:
+        """Say that a target is elsewhere in the frame located last: it is learned and looked for there.
+
+        Args:
+            name: The target's name.
+            position: Row and column in the image.
+            size: Height and width.
+        """
+        tracked = self._tracked[self._index(name)]
+        tracked.state.position, tracked.state.size = position, size
+        tracked.state.scale = np.float32(np.sqrt(np.prod(size) / np.prod(tracked.state.base_size)))
+        if tracked.located is not None:
+            decision = tracked.located.decision._replace(position=position, size=size, learn_position=position)
+            tracked.located = dataclasses.replace(tracked.located, decision=decision)
+
     @property
     def has_appearance_head(self) -> bool:
-        """Whether the network can say what something looks like, see `embedding`."""
+        """Whether the network can say what something looks like, see `embeddings`."""
         return self._network.config.appearance_channels > 0
 
     @torch.inference_mode()
-    def embedding(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
-        """What a box of an image looks like to the network's appearance head; nothing changes.
+    def embeddings(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np.float32]:
+        """What boxes of an image look like to the network's appearance head; nothing changes.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            box: In image pixels, of positive width and height.
+            boxes: At least one, in image pixels, of positive width and height.
 
         Returns:
-            (D,) a unit vector; the product of two of them tells how alike two objects look.
+            (N, D) unit vectors; the product of two of them tells how alike two objects look.
 
         Raises:
             ValueError: if the network has no appearance head.
         """
-        view = torch.from_numpy(close_view(image, box)).to(self.device)
-        embedding = self._network.engine.embeddings(view.permute(2, 0, 1)[None].float().contiguous())
-        return np.asarray(embedding[0].float().cpu().numpy())
+        views = torch.from_numpy(np.stack([close_view(image, box) for box in boxes])).to(self.device)
+        embeddings = self._network.engine.embeddings(views.permute(0, 3, 1, 2).float().contiguous())
+        return np.asarray(embeddings.float().cpu().numpy())
 
     def score_map(self, name: Hashable) -> NDArray[np.float32] | None:
         """The score map (rows, columns) of the frame located last; None before the first."""

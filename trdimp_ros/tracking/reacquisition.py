@@ -56,12 +56,12 @@ class Evidence(NamedTuple):
     Attributes:
         state: Where the tracker has found it.
         image_size: Rows and columns of the image.
-        unlikeness: How much that place differs from the target's usual looks, see `Appearance.unlikeness`.
+        unlikeness: How much that place differs from the target's usual looks, see `Appearance`; None: not known.
     """
 
     state: TargetState
     image_size: tuple[int, int]
-    unlikeness: float = 0.0
+    unlikeness: float | None = None
 
 
 class Phase(Enum):
