@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trdimp_ros.tracking.appearance import LEAST, MOST
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import box_at
 from trdimp_ros.tracking.localization import State
@@ -124,15 +125,24 @@ def judged(whereabouts: Whereabouts, confidence: float, unlikeness: float) -> St
 
 
 def test_what_looks_wrong_must_score_higher_to_be_the_target_again():
-    enough = CONFIG.reacquire_share * USUAL + 0.01
+    enough, usual, wrong = CONFIG.reacquire_share * USUAL + 0.01, CONFIG.reacquire_looks, 9.0
     whereabouts = lost_target()
-    assert judged(whereabouts, enough, unlikeness=1.0) is State.UNCERTAIN
+    assert judged(whereabouts, enough, usual) is State.UNCERTAIN
     assert whereabouts.phase is Phase.PROBATION
-    assert judged(whereabouts, enough, unlikeness=3.0) is State.NOT_FOUND
+    assert judged(whereabouts, enough, wrong) is State.NOT_FOUND
     assert whereabouts.phase is Phase.LOST, "a look-alike must not keep the search waiting"
-    assert judged(whereabouts, enough, unlikeness=3.0) is State.UNCERTAIN
+    assert judged(whereabouts, enough, wrong) is State.UNCERTAIN
     assert whereabouts.phase is Phase.LOST
-    assert [judged(whereabouts, 1.5 * enough, unlikeness=3.0) for _ in range(3)][-1] is State.NORMAL
+    assert [judged(whereabouts, MOST * enough, wrong) for _ in range(3)][-1] is State.NORMAL
+
+
+def test_what_looks_right_may_score_a_little_lower():
+    share = (LEAST + 0.02) * CONFIG.reacquire_share * USUAL
+    assert judged(lost_target(), share, unlikeness=0.1) is State.UNCERTAIN
+    on_probation = lost_target()
+    assert [judged(on_probation, share, unlikeness=0.1) for _ in range(3)][-1] is State.NORMAL
+    never = lost_target()
+    assert State.NORMAL not in [judged(never, share, CONFIG.reacquire_looks) for _ in range(3)]
 
 
 def test_a_target_that_is_seen_may_change_its_looks():
