@@ -17,7 +17,8 @@ from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.models.inference import prepare_for_inference
 from trdimp_ros.models.openvino_engine import OpenVinoEngine
 from trdimp_ros.testing.tiny import TINY_NETWORK
-from trdimp_ros.tracking import MultiTracker, preset
+from trdimp_ros.tracking import preset
+from trdimp_ros.tracking.appearance_tracker import AppearanceTracker
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_a_network_without_the_head_says_so(views):
 def test_the_bundled_head_tells_a_target_from_its_look_alike():
     """A look-alike whose texture is half the target's, seen at several places and sizes."""
     scene = ScriptedScene(SceneScript(frames=400, seed=7, targets=1, look_alikes=1, crossings=0))
-    tracker = MultiTracker(bundled_network()[0], preset("compact"), 1)
+    tracker = AppearanceTracker(bundled_network()[0], preset("compact"), 1)
     chosen = [index for index in range(0, 400, 25) if min(scene.visibility(index, number) for number in (0, 1)) > 0.99]
     assert len(chosen) >= 4
     own, other = (

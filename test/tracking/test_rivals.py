@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
-from trdimp_ros.tracking import Box, MultiTracker, TrackerConfig
+from trdimp_ros.tracking import Box, TrackerConfig
+from trdimp_ros.tracking.appearance_tracker import AppearanceTracker
 from trdimp_ros.tracking.frame_decision import FrameDecision
 from trdimp_ros.tracking.localization import Rule, State
 from trdimp_ros.tracking.rivals import SHIFTS, boxes_near, second_peak
@@ -42,7 +43,7 @@ def test_boxes_near_a_place_lie_round_it():
 
 def test_a_relocated_target_is_looked_for_and_learned_at_its_new_place():
     frames, boxes = small_scene()
-    tracker = MultiTracker(tiny_network(), tiny_config(), 1)
+    tracker = AppearanceTracker(tiny_network(), tiny_config(search_area_scale=2.5), 1)
     tracker.add("sign", frames[0], boxes[0])
     before = tracker.locate(frames[1])["sign"].search_area
     assert tracker.second_peak("sign", SIZE) is not None
@@ -58,7 +59,7 @@ def test_a_relocated_target_is_looked_for_and_learned_at_its_new_place():
 
 def test_without_an_appearance_head_that_is_said():
     frames, _ = small_scene()
-    tracker = MultiTracker(tiny_network(), tiny_config(), 1)
+    tracker = AppearanceTracker(tiny_network(), tiny_config(), 1)
     assert not tracker.has_appearance_head
     with pytest.raises(ValueError, match="no appearance head"):
         tracker.embeddings(frames[0], [Box(1, 1, 20, 20)])

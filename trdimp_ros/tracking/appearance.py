@@ -69,4 +69,4 @@ def demanded(unlikeness: float | None, accepted: float) -> float:
         unlikeness: See `Appearance.unlikeness`; None: not known.
         accepted: What is still usual; 0: looks do not count.
     """
-    return 1.0 if accepted <= 0 or unlikeness is None else min(max(unlikeness / accepted, LEAST), MOST)
+    return 1.0 if accepted <= 0 or unlikeness is None else min(max((unlikeness / accepted) ** 2, LEAST), MOST)

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trdimp_ros.tracking.appearance import CLEAR, IMAGES_BETWEEN, MOST
+from trdimp_ros.tracking.appearance import CLEAR, IMAGES_BETWEEN
+from trdimp_ros.tracking.appearance_tracker import AppearanceTracker
 from trdimp_ros.tracking.camera_motion import CameraMotion
 from trdimp_ros.tracking.candidate_check import area_round, likeness, size_factor
 from trdimp_ros.tracking.exclusivity import displaced
 from trdimp_ros.tracking.geometry import Box, Pair, box_at, check_image, position_and_size
 from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
 from trdimp_ros.tracking.localization import State
-from trdimp_ros.tracking.multi_tracker import MultiTracker
 from trdimp_ros.tracking.randomness import RandomSource
 from trdimp_ros.tracking.reacquisition import Evidence, Phase, Whereabouts, is_candidate, judge, moved
 from trdimp_ros.tracking.rivals import BETTER, DOUBT, boxes_near
@@ -24,7 +24,7 @@ from trdimp_ros.tracking.search_plan import SearchPlace, shares
 from trdimp_ros.tracking.target import TrackResult
 
 
-class LongTermTracker(MultiTracker):
+class LongTermTracker(AppearanceTracker):
     """Tracks several targets, and looks for those that it has lost.
 
     With `TrackerConfig.camera_motion` off, `exclusivity_overlap` 0 and `reacquire_budget` 0 it is a `MultiTracker`.
@@ -47,7 +47,6 @@ class LongTermTracker(MultiTracker):
         self._image: NDArray[np.uint8] | None = None  # located last, until `learn`
         self._image_size = (0, 0)
         self._not_to_learn: set[Hashable] = set()
-        self._to_remember: dict[Hashable, Box] = {}  # seen clearly in the image located last
         self._turn = 0
         self.detector_helps = False
 
@@ -89,7 +88,6 @@ class LongTermTracker(MultiTracker):
         results = super().locate(image, names)
         self._image, self._image_size = image, (image.shape[0], image.shape[1])
         self._not_to_learn -= set(results)
-        self._to_remember.clear()
         if self.config.reacquire_budget or self.config.exclusivity_overlap or self.detector_helps:
             apart = self._displaced(results)
             results = {
@@ -105,10 +103,6 @@ class LongTermTracker(MultiTracker):
         image, self._image = self._image, None
         if image is None:
             return
-        for name in wanted:
-            if name in self._to_remember:
-                box = self._to_remember[name]
-                self._whereabouts[name].appearance.update(self.embeddings(image, [box])[0])
         if self.config.reacquire_budget:
             self._search(image, [name for name in wanted if self._whereabouts[name].phase is Phase.LOST])
 
@@ -178,16 +172,16 @@ class LongTermTracker(MultiTracker):
 
     def _judge(self, name: Hashable, result: TrackResult) -> TrackResult:
         """What is said of a target, and where it is looked for next."""
-        whereabouts, state = self._whereabouts[name], self.target(name)
+        whereabouts = self._whereabouts[name]
         whereabouts.sought = self.detector_helps
         result = self._choose_peak(name, result)
-        needless = whereabouts.phase is Phase.SEEN and result.confidence >= MOST * whereabouts.threshold(self.config)
-        unlikeness = None if needless or not result.found else self._unlikeness(whereabouts, result.box)
-        evidence = Evidence(state, self._image_size, unlikeness)
-        verdict = judge(whereabouts, result, evidence, self.config)
+        state = self.target(name)
+        embedding = self._embedding_to_judge(whereabouts, result, state.frame_number)
+        unlikeness = None if embedding is None else whereabouts.appearance.unlikeness(embedding)
+        verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
         clear = verdict is State.NORMAL and result.confidence >= CLEAR * state.usual_confidence
-        if clear and self._looks_count and state.frame_number % IMAGES_BETWEEN == 0:
-            self._to_remember[name] = result.box
+        if embedding is not None and clear and state.frame_number % IMAGES_BETWEEN == 0:
+            whereabouts.appearance.update(embedding)
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
             self._not_to_learn.add(name)
         if verdict is State.NOT_FOUND and whereabouts.phase is not Phase.SEEN:
@@ -201,9 +195,12 @@ class LongTermTracker(MultiTracker):
         whereabouts, image = self._whereabouts[name], self._image
         if image is None or result.state is not State.HARD_NEGATIVE or whereabouts.phase is not Phase.SEEN:
             return result
-        size, first = whereabouts.last_fit.size, self._unlikeness(whereabouts, result.box)
-        if first is None or first < DOUBT:
+        if not self._looks_count or whereabouts.appearance.mean is None:
             return result
+        first = whereabouts.appearance.unlikeness(self.embeddings(image, [result.box])[0])
+        if first < DOUBT:
+            return result
+        size = whereabouts.last_fit.size
         rival = self.second_peak(name, size)
         if rival is None or self._taken(name, rival[0]):
             return result
@@ -219,11 +216,17 @@ class LongTermTracker(MultiTracker):
     def _looks_count(self) -> bool:
         return self.has_appearance_head and self.config.reacquire_looks > 0
 
-    def _unlikeness(self, whereabouts: Whereabouts, box: Box) -> float | None:
-        """How little a box of the image looks like the target; None where looks do not count."""
-        if self._image is None or not self._looks_count or whereabouts.appearance.mean is None:
+    def _embedding_to_judge(
+        self, whereabouts: Whereabouts, result: TrackResult, frame_number: int
+    ) -> NDArray[np.float32] | None:
+        """What the thing that was found looks like; None where looks do not count, or nothing depends on them now."""
+        if self._image is None or not self._looks_count or not result.found or whereabouts.appearance.mean is None:
             return None
-        return whereabouts.appearance.unlikeness(self.embeddings(self._image, [box])[0])
+        weak = result.confidence < whereabouts.threshold(self.config)
+        due = frame_number % IMAGES_BETWEEN == 0 or weak
+        if whereabouts.phase is Phase.SEEN and not due:
+            return None
+        return self.embeddings(self._image, [result.box])[0]
 
     def _displaced(self, results: dict[Hashable, TrackResult]) -> list[Hashable]:
         """The targets that are on one object with another one that fits better."""
