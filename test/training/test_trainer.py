@@ -321,3 +321,39 @@ def test_two_processes_train_together(toy_folder, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert len(rows) == 4
+
+
+def test_the_appearance_head_is_trained_alone_and_nothing_else_changes(toy_bank, published_weights):
+    network = replace(LITE_NETWORK, appearance_channels=8)
+    trainer = Trainer(network, replace(TOY, steps=12, only_appearance=True), toy_bank)
+    before = {name: value.clone() for name, value in trainer.average.state_dict().items()}
+    steps = [step.losses for step in trainer.run()]
+    assert set(steps[0]) == {"total", "appearance_same", "appearance_look_alike", "appearance_other"}
+    assert steps[-1]["total"] < steps[0]["total"]
+    changed = {name for name, value in trainer.average.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("appearance_head.") for name in changed)
+
+
+def test_weights_without_an_appearance_head_can_be_started_from(toy_bank, published_weights):
+    first = Trainer(LITE_NETWORK, replace(TOY, seed=5), toy_bank)
+    second = Trainer(replace(LITE_NETWORK, appearance_channels=8), TOY, toy_bank)
+    second.start_from_network(first.average)
+    state = second.average.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in first.average.state_dict().items())
+
+
+def test_the_appearance_head_alone_needs_one(toy_bank):
+    with pytest.raises(ValueError, match="only_appearance"):
+        Trainer(TINY_NETWORK, replace(TOY, only_appearance=True), toy_bank)
+
+
+def test_close_views_leave_the_batch_norms_of_a_trained_backbone_alone(toy_bank):
+    """Two steps of the head alone, on a backbone that is not frozen."""
+    network = replace(TINY_NETWORK, appearance_channels=8)
+    trainer = Trainer(network, replace(TOY, steps=2, only_appearance=True), toy_bank)
+    before = {name: value.clone() for name, value in trainer._network.backbone.state_dict().items()}
+    list(trainer.run())
+    after = trainer._network.backbone.state_dict()
+    assert trainer._network.backbone.training
+    assert all(torch.equal(after[name], value) for name, value in before.items() if "running" in name)

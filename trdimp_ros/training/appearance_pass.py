@@ -24,7 +24,7 @@ class Embeddings(NamedTuple):
 
 
 class AppearancePass(nn.Module):
-    """Embeds close views. The backbone learns nothing from it.
+    """The loss of the appearance head on close views. The backbone learns nothing from it.
 
     Args:
         network: The network to train, with an appearance head.
@@ -37,14 +37,16 @@ class AppearancePass(nn.Module):
         self.network = network
         self._precision, self._frozen = precision, frozen
 
-    def forward(self, views: CloseViews) -> Embeddings:
-        """The embeddings of all views, computed together: the batch norms see them all."""
+    def forward(self, views: CloseViews) -> dict[str, torch.Tensor]:
+        """See `appearance_losses`; all views are computed together, and the batch norms see them all."""
         frames, batch = views.present.shape
         kinds = torch.stack([views.targets, views.look_alikes, views.elsewhere])  # (3, I, S, 3, V, V)
         with torch.autocast(kinds.device.type, self._precision, enabled=self._precision != torch.float32):
             fine, coarse = self._backbone(kinds.flatten(0, 2))
             embeddings = self.network.required_appearance_head(fine, coarse)
-        return Embeddings(*embeddings.view(3, frames, batch, -1))
+        # All that is trained must be used in here, where processes that train together wait for it.
+        embedded = Embeddings(*embeddings.view(3, frames, batch, -1))
+        return appearance_losses(self.network.required_appearance_head, embedded, views)
 
     @torch.no_grad()
     def _backbone(self, images: torch.Tensor) -> Pair:

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.config import STRIDE
 from trdimp_ros.models.labels import gaussian_label
-from trdimp_ros.training.appearance_pass import AppearancePass, Embeddings, appearance_losses
+from trdimp_ros.training.appearance_pass import AppearancePass
 from trdimp_ros.training.close_views import CloseViews, draw_close_views
 from trdimp_ros.training.config import TrainingConfig
 from trdimp_ros.training.forward_pass import Roles, TrainingOutput, TrainingPass, rotating
@@ -67,13 +67,11 @@ class Objective:
         if self._embeds:
             views = draw_close_views(samples, torch.Generator(device).manual_seed(seed))
         inputs = None if config.only_appearance else self._inputs(samples, proposals)
-        tracked, embedded = self._passes(inputs, views)
+        tracked, appearance = self._passes(inputs, views)
         parts: dict[str, torch.Tensor] = {}
         if tracked is not None:
             parts |= self._tracking_losses(tracked, samples, proposals)
-        if embedded is not None and views is not None:
-            losses = appearance_losses(self._network.required_appearance_head, embedded, views)
-            parts |= {name: config.appearance_weight * value for name, value in losses.items()}
+        parts |= {name: config.appearance_weight * value for name, value in appearance.items()}
         return {"total": torch.stack(list(parts.values())).sum(), **parts}
 
     def _inputs(self, samples: Samples, proposals: Proposals | None) -> _Inputs:
@@ -132,6 +130,6 @@ class _Passes(nn.Module):
 
     def forward(
         self, inputs: _Inputs | None, views: CloseViews | None
-    ) -> tuple[TrainingOutput | None, Embeddings | None]:
+    ) -> tuple[TrainingOutput | None, dict[str, torch.Tensor]]:
         tracked = None if inputs is None else self.tracking(*inputs)
-        return tracked, None if views is None else self.appearance(views)
+        return tracked, {} if views is None else self.appearance(views)
