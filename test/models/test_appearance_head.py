@@ -45,6 +45,18 @@ def test_openvino_gives_the_same(views):
     assert (found - expected).abs().max() < 1e-4
 
 
+def test_half_precision_gives_nearly_the_same(views):
+    network, _ = bundled_network()
+    device = torch.device("cpu")
+    with torch.inference_mode():
+        expected, found = (
+            prepare_for_inference(network, device, dtype).engine.embeddings(views)
+            for dtype in (torch.float32, torch.bfloat16)
+        )
+    assert found.dtype == torch.float32
+    assert (found * expected).sum(dim=1).min() > 0.98
+
+
 def test_a_network_without_the_head_says_so(views):
     with pytest.raises(ValueError, match="no appearance head"):
         TorchEngine(TrDiMPNet(TINY_NETWORK).eval()).embeddings(views)

@@ -51,6 +51,14 @@ def test_any_box_gives_a_view(box):
     assert close_view(image, box).shape == (VIEW_SIDE, VIEW_SIDE, 3)
 
 
+def test_a_large_box_of_a_large_image_gives_the_view_of_the_small_one():
+    noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    small, large = noise.repeat(10, 0).repeat(10, 1), noise.repeat(100, 0).repeat(100, 1)
+    expected = close_view(small, Box(10, 10, 40, 30)).astype(int)
+    assert np.abs(close_view(large, Box(100, 100, 400, 300)) - expected).mean() < 6
+    assert close_view(large.repeat(50, 1), Box(5000, 100, 20000, 300)).shape == (VIEW_SIDE, VIEW_SIDE, 3)
+
+
 def test_what_resembles_a_target_is_the_same_in_all_frames_and_differs_from_it():
     views = colorful(3, 6, VIEW_SIDE).images
     other = resembling(views, generator(3))

@@ -63,7 +63,8 @@ class AppearanceHead(nn.Module):
         enlarged = functional.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
         x = self.merged(torch.relu(self.fine(fine) + enlarged))
         x = self.below(functional.avg_pool2d(x, 2))  # (N, C, 5, 5)
-        return functional.normalize(at_least_float32(self.embedding(x.flatten(1))), dim=1)
+        embedding = self.embedding(x.flatten(1).to(self.embedding.weight.dtype))
+        return functional.normalize(at_least_float32(embedding), dim=1)
 
     def logit(self, cosine: torch.Tensor) -> torch.Tensor:
         """The logit of the probability that two views show one object, from the cosine of their embeddings."""
