@@ -161,18 +161,19 @@ class VideoWriter:
 
     def write(self, frame: Frame) -> None:
         """Append a frame; one of another size than the first is resized."""
-        if self._writer is None:
-            self._size = (frame.shape[1], frame.shape[0])
-            codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix])
-            self._writer = cv2.VideoWriter(self._name, codec, self._rate, self._size)
-            if not self._writer.isOpened():
-                raise ValueError(f"cannot write the video {self._path}; is the disk full?")
-        if (frame.shape[1], frame.shape[0]) != self._size:
-            frame = cv2.resize(frame, self._size).astype(np.uint8, copy=False)
-        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        with undisturbed():
-            self._writer.write(picture)
+        with undisturbed():  # opening writes too, and a file without a frame would be no video
+            writer = self._writer or self._open((frame.shape[1], frame.shape[0]))
+            if (frame.shape[1], frame.shape[0]) != self._size:
+                frame = cv2.resize(frame, self._size).astype(np.uint8, copy=False)
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
             self._count += 1
+
+    def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
+        codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix])
+        self._size, self._writer = size, cv2.VideoWriter(self._name, codec, self._rate, size)
+        if not self._writer.isOpened():
+            raise ValueError(f"cannot write the video {self._path}; is the disk full?")
+        return self._writer
 
     def _close(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
