@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,7 @@ def test_embeddings_are_unit_vectors(views):
     assert torch.allclose(found.norm(dim=1), torch.ones(3), atol=1e-5)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is optional")
 def test_openvino_gives_the_same(views):
     network, _ = bundled_network()
     device = torch.device("cpu")
