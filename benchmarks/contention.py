@@ -38,13 +38,13 @@ import torch
 from trdimp_ros.checkpoints import default_network
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.tracking import Tracker, preset
-from trdimp_ros.tracking.engines import choose_engine
+from trdimp_ros.tracking.engines import choose_engine, share_threads
 
 name, frames, threads, engine = json.loads(sys.argv[1])
-torch.set_num_threads(threads)
 scene = RenderedScene(640, 480)
 images = [scene.frame(index) for index in range(min(frames, 60))]
-tracker = Tracker(default_network(name)[0], preset(name), engine=choose_engine(engine, torch.device("cpu")))
+engine = share_threads(choose_engine(engine, torch.device("cpu")), threads)
+tracker = Tracker(default_network(name)[0], preset(name), engine=engine)
 tracker.initialize(images[0], scene.box(0))
 times = []
 for index in range(frames + 5):

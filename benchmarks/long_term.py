@@ -25,8 +25,8 @@ from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Box, LongTermTracker, State, TrackerConfig, TrackResult, preset
-from trdimp_ros.tracking.devices import use_threads
-from trdimp_ros.tracking.engines import choose_engine
+from trdimp_ros.tracking.devices import threads_in_use, use_threads
+from trdimp_ros.tracking.engines import choose_engine, share_threads
 from trdimp_ros.tracking.geometry import intersection_over_union
 
 VISIBLE = 0.5
@@ -87,7 +87,7 @@ class Tally:
 def run(scene: ScriptedScene, network: TrDiMPNet, config: TrackerConfig) -> Tally:
     """Track all targets of a scene from its first frame on, and count."""
     targets = scene.script.targets
-    engine = choose_engine("auto", torch.device("cpu"))
+    engine = share_threads(choose_engine("auto", torch.device("cpu")), threads_in_use())
     tracker = LongTermTracker(network, config, targets, engine=engine)
     for number in range(targets):
         box = scene.box(0, number)

@@ -24,8 +24,8 @@ from trdimp_ros.media.demo_scene import demo_scene
 from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Tracker, preset
 from trdimp_ros.tracking.camera_motion import CameraMotion
-from trdimp_ros.tracking.devices import use_threads
-from trdimp_ros.tracking.engines import choose_engine
+from trdimp_ros.tracking.devices import threads_in_use, use_threads
+from trdimp_ros.tracking.engines import choose_engine, share_threads
 
 WARM_UP = 5
 """Frames that do not count."""
@@ -67,7 +67,7 @@ def measure(options: argparse.Namespace, clock: Callable[[], float]) -> tuple[di
     # There and back again, so that nothing jumps however many frames are asked for.
     images = [scene.frame(index) for index in range(60)]
     images += images[-2:0:-1]
-    engine = choose_engine("auto", torch.device("cpu"))
+    engine = share_threads(choose_engine("auto", torch.device("cpu")), threads_in_use())
     trackers = {
         name: Tracker(network, replace(preset("compact"), **changes), engine=engine)  # type: ignore[arg-type]
         for name, changes in LONG_TERM_SETTINGS.items()

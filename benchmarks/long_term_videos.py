@@ -26,8 +26,8 @@ from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.testing.long_term_settings import LONG_TERM_SETTINGS
 from trdimp_ros.tracking import Tracker, TrackerConfig, preset
-from trdimp_ros.tracking.devices import use_threads
-from trdimp_ros.tracking.engines import choose_engine
+from trdimp_ros.tracking.devices import threads_in_use, use_threads
+from trdimp_ros.tracking.engines import choose_engine, share_threads
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def competitor(name: str, network: TrDiMPNet, changes: list[str]) -> Competitor:
     if name not in LONG_TERM_SETTINGS:
         return opencv_tracker(name, [])
     config: TrackerConfig = replace(preset("compact"), **LONG_TERM_SETTINGS[name])  # type: ignore[arg-type]
-    engine = choose_engine("auto", torch.device("cpu"))
+    engine = share_threads(choose_engine("auto", torch.device("cpu")), threads_in_use())
     return OwnTracker(Tracker(network, changed_by_text(config, changes), engine=engine))
 
 

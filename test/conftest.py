@@ -33,3 +33,12 @@ def no_gradients():
     """Tests run as the tracker does; those that differentiate switch it on themselves."""
     with torch.no_grad():
         yield
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    """How many threads compute is a matter of the process; a test that changes it is not to slow down the others."""
+    before = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)

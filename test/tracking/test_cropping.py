@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trdimp_ros.tracking.cropping import MAX_SHRINK, plan_crop, read_crop, sample_patch
+from trdimp_ros.tracking.cropping import MAX_SHRINK, plan_crop, read_crop, sample_patch, write_pixels
 from trdimp_ros.tracking.geometry import Box, box_at, intersection_over_union, position_and_size
 
 sizes = st.tuples(st.integers(1, 300), st.integers(1, 300))
@@ -42,6 +42,14 @@ def test_a_crop_of_the_output_size_is_a_copy():
     )
     expected = torch.from_numpy(image[top:bottom, left:right]).permute(2, 0, 1).float()
     assert torch.equal(patch[0], expected)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3))
+def test_pixels_are_written_line_by_line(height, width, step):
+    image = np.random.default_rng(0).integers(0, 256, (height * step, width * step, 3)).astype(np.uint8)
+    crop, written = image[::step, ::step], np.zeros((height * width, 4), np.uint8)
+    write_pixels(crop, written)
+    assert np.array_equal(written[:, :3], crop.reshape(-1, 3))
 
 
 @given(*[st.floats(-500, 500, width=32)] * 2, *[st.floats(0.5, 500, width=32)] * 2)

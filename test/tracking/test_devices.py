@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
+from trdimp_ros.tracking.devices import (
+    PRECISIONS,
+    choose_device,
+    limit_threads,
+    threads_in_use,
+    torch_threads,
+    use_threads,
+)
 
 
 def test_auto_is_a_device_that_computes():
@@ -32,13 +39,33 @@ def test_no_threads_asked_for_restores_the_default():
     before = torch.get_num_threads()
     try:
         use_threads(before + 1)
-        assert torch.get_num_threads() == before + 1
+        assert torch.get_num_threads() == threads_in_use() == before + 1
         use_threads(0)
         assert torch.get_num_threads() == before
     finally:
         torch.set_num_threads(before)
     with pytest.raises(ValueError, match="-1"):
         use_threads(-1)
+
+
+def test_a_process_of_a_pool_has_a_default_of_its_own():
+    before = torch.get_num_threads()
+    try:
+        limit_threads(before + 2)
+        use_threads(1)
+        use_threads(0)
+        assert torch.get_num_threads() == threads_in_use() == before + 2
+    finally:
+        limit_threads(before)
+
+
+def test_torch_has_other_threads_for_a_while():
+    before = torch.get_num_threads()
+    with torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with torch_threads(None):
+        assert torch.get_num_threads() == before
 
 
 def test_precisions_are_torch_dtypes():

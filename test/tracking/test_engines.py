@@ -14,10 +14,12 @@ from trdimp_ros.checkpoints import bundled_network
 from trdimp_ros.media.demo_scene import demo_scene
 from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.models.inference import prepare_for_inference
-from trdimp_ros.models.openvino_engine import OpenVinoEngine
+from trdimp_ros.models.openvino_engine import CompiledStage, OpenVinoEngine, OpenVinoThreads
+from trdimp_ros.models.transformer import EncodedMemory, Transformer
 from trdimp_ros.testing.tiny import tiny_network
 from trdimp_ros.tracking import LongTermTracker, preset
-from trdimp_ros.tracking.engines import ENGINES, choose_engine, engine_name
+from trdimp_ros.tracking.devices import threads_in_use, use_threads
+from trdimp_ros.tracking.engines import ENGINES, choose_engine, engine_name, share_threads
 
 CPU = torch.device("cpu")
 INSTALLED = importlib.util.find_spec("openvino") is not None
@@ -57,6 +59,54 @@ def test_an_engine_has_the_name_under_which_it_is_chosen():
     for name in set(ENGINES) - {"auto"}:
         if name == "torch" or INSTALLED:
             assert engine_name(choose_engine(name, CPU)) == name
+            assert engine_name(share_threads(choose_engine(name, CPU), 0)) == name
+
+
+def test_threads_go_to_whoever_computes():
+    before = threads_in_use()
+    try:
+        assert share_threads(TorchEngine, before + 1) is TorchEngine
+        assert torch.get_num_threads() == before + 1
+        assert share_threads(OpenVinoEngine, before + 1) == OpenVinoThreads(before + 1)
+        assert torch.get_num_threads() == 1
+        assert threads_in_use() == before + 1
+    finally:
+        use_threads(before)
+
+
+@needs_openvino
+def test_beside_openvino_torch_has_one_thread_to_locate_and_all_to_learn(monkeypatch):
+    scene, before = demo_scene(320, 240), threads_in_use()
+    seen = {}
+    try:
+        tracker = LongTermTracker(bundled_network()[0], preset("compact"), 1, engine=share_threads(OpenVinoEngine, 3))
+        monkeypatch.setattr(tracker, "stage", lambda stage: seen.setdefault(stage, torch.get_num_threads()))
+        tracker.add(0, scene.frame(0), scene.box(0))
+        tracker.track(scene.frame(1))
+    finally:
+        use_threads(before)
+    assert (seen["decoder"], seen["refinement"], seen["filter memory"]) == (1, 1, 3)
+
+
+@needs_openvino
+def test_everything_is_compiled_before_the_first_frame(monkeypatch):
+    scene, compiled = demo_scene(320, 240), []
+    compile_stage = CompiledStage._compile
+    monkeypatch.setattr(CompiledStage, "_compile", lambda *given: compiled.append(given) or compile_stage(*given))
+    tracker = LongTermTracker(bundled_network()[0], preset("compact"), 2, engine=OpenVinoEngine)
+    for target in (0, 1):
+        tracker.add(target, scene.frame(0), scene.box(0, target))
+    assert compiled
+    compiled.clear()
+    for index in range(1, 7):
+        tracker.track(scene.frame(index))
+    assert not compiled
+
+
+def encoded(transformer: Transformer, tokens: torch.Tensor, generator: torch.Generator) -> EncodedMemory:
+    """Two template frames, the same for all images."""
+    frames = tokens[:1, None].expand(-1, 2, -1, -1) + torch.rand(1, 2, *tokens.shape[1:], generator=generator)
+    return transformer.prepare(transformer.encode(frames), torch.rand(frames.shape[:3], generator=generator))
 
 
 @needs_openvino
@@ -73,6 +123,9 @@ def test_openvino_computes_the_features_that_torch_does(make, images):
         for one, other in zip((fine, coarse), theirs.backbone(pictures), strict=True):
             assert torch.allclose(one, other, rtol=1e-3, atol=1e-3)
         pairs = [(ours.classification_feature(coarse), theirs.classification_feature(coarse))]
+        tokens = pairs[0][0].flatten(1, 2)
+        memory = encoded(network.classifier.transformer, tokens, generator)
+        pairs.append((ours.decode(tokens, memory), theirs.decode(tokens, memory)))
         pairs += zip(ours.box_features(fine, coarse), theirs.box_features(fine, coarse), strict=True)
         if network.direct_box_head is not None:
             feature = ours.direct_feature(fine, coarse)
@@ -124,7 +177,8 @@ SIGNAL_AFTERWARDS = """
 import gc, signal, threading
 from trdimp_ros.checkpoints import bundled_network
 from trdimp_ros.media.scene import RenderedScene
-from trdimp_ros.models.openvino_engine import OpenVinoEngine
+from trdimp_ros.models.openvino_engine import CompiledStage, OpenVinoEngine, OpenVinoThreads
+from trdimp_ros.models.transformer import EncodedMemory, Transformer
 from trdimp_ros.tracking import Tracker, preset
 
 scene = RenderedScene()

@@ -21,8 +21,8 @@ from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import Box, MultiTracker, State, TargetState, preset
-from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
-from trdimp_ros.tracking.engines import choose_engine, engine_name
+from trdimp_ros.tracking.devices import PRECISIONS, choose_device, threads_in_use, use_threads
+from trdimp_ros.tracking.engines import choose_engine, engine_name, share_threads
 from trdimp_ros.tracking.frame_pass import no_stage
 
 UNIT_SIZE = 352
@@ -80,15 +80,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     network, info = build_network(options)
     config = changed_by_text(preset(options.preset), options.changes)
     unit = UnitClock(network, device)
-    precision = PRECISIONS[options.precision]
-    graphs, engine = not options.eager, choose_engine(options.engine, device, precision)
+    precision, graphs = PRECISIONS[options.precision], not options.eager
+    engine = share_threads(choose_engine(options.engine, device, precision), options.threads)
     tracker = MultiTracker(network, config, options.targets, device, precision, options.seed, graphs, engine)
     scene = RenderedScene(options.width, options.height)
     times = measure(tracker, scene.frame(0), scene.box(0), options.frames, options.targets, unit)
     report: dict[str, Any] = {
         "preset": options.preset,
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "threads": torch.get_num_threads(),
+        "threads": threads_in_use(),
         "precision": options.precision,
         "engine": engine_name(engine),
         "graphs": tracker.uses_graphs,
@@ -182,7 +182,12 @@ class UnitClock:
     @torch.inference_mode()
     def __call__(self) -> float:
         """Milliseconds, the better of two."""
-        return min(_milliseconds(lambda: self._backbone(self._image), self._timer) for _ in range(2))
+        beside_engine = torch.get_num_threads()
+        torch.set_num_threads(threads_in_use())
+        try:
+            return min(_milliseconds(lambda: self._backbone(self._image), self._timer) for _ in range(2))
+        finally:
+            torch.set_num_threads(beside_engine)
 
 
 def set_back(tracker: MultiTracker, still: TargetState) -> None:

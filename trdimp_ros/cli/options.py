@@ -13,8 +13,8 @@ from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.sessions import TrackingSession
 from trdimp_ros.tracking import PRESETS, Box, LongTermTracker, MultiTracker, Tracker, TrackerConfig, preset
-from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
-from trdimp_ros.tracking.engines import ENGINES, choose_engine
+from trdimp_ros.tracking.devices import PRECISIONS, choose_device
+from trdimp_ros.tracking.engines import ENGINES, choose_engine, share_threads
 
 OFFICIAL_PRESET = "trdimp"
 """For weights that do not say what they are meant for."""
@@ -51,7 +51,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=list(ENGINES),
         default="auto",
-        help="what computes the convolutions; auto: openvino where it is installed, on a processor in float32",
+        help="what computes the network; auto: openvino where it is installed, on a processor in float32",
     )
     parser.add_argument(
         "--threads", type=int, default=0, help="threads of the processor; 0: torch's choice, one per core"
@@ -88,7 +88,7 @@ def build_tracker(options: argparse.Namespace) -> tuple[Tracker, WeightsInfo]:
     """
     device, network, info, config = _tracker_parts(options)
     precision = PRECISIONS[options.precision]
-    engine = choose_engine(options.engine, device, precision)
+    engine = share_threads(choose_engine(options.engine, device, precision), options.threads)
     return Tracker(network, config, device, precision, options.seed, engine=engine), info
 
 
@@ -116,13 +116,12 @@ def _multi_tracker(
 ) -> tuple[MultiTracker, WeightsInfo]:
     device, network, info, config = _tracker_parts(options)
     precision = PRECISIONS[options.precision]
-    engine = choose_engine(options.engine, device, precision)
+    engine = share_threads(choose_engine(options.engine, device, precision), options.threads)
     return LongTermTracker(network, config, max_targets, device, precision, options.seed, graphs, engine), info
 
 
 def _tracker_parts(options: argparse.Namespace) -> tuple[torch.device, TrDiMPNet, WeightsInfo, TrackerConfig]:
     device = choose_device(options.device)
-    use_threads(options.threads)
     network, info = build_network(options)
     return device, network, info, changed_by_text(preset(options.preset), options.changes)
 

@@ -15,7 +15,6 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from trdimp_ros.evaluation.competitors import Answer, Competitor
 from trdimp_ros.evaluation.datasets import LabelledSequence, NamedFolder, read_sequence
@@ -28,6 +27,7 @@ from trdimp_ros.evaluation.metrics import (
 )
 from trdimp_ros.media.files import complete_file
 from trdimp_ros.tracking import Box
+from trdimp_ros.tracking.devices import limit_threads, threads_in_use
 from trdimp_ros.tracking.geometry import intersection_over_union
 
 PIXELS = 20.0
@@ -188,11 +188,11 @@ def run_all(
         for task in tasks:
             yield _run_task(*task)
         return
-    threads = max(torch.get_num_threads() // jobs, 1)
+    threads = max(threads_in_use() // jobs, 1)
     pool = ProcessPoolExecutor(
         min(jobs, len(tasks)),
         mp_context=get_context("spawn"),
-        initializer=torch.set_num_threads,
+        initializer=limit_threads,
         initargs=(threads,),
     )
     try:

@@ -1,4 +1,4 @@
-"""The convolutional part of a frame behind one small interface, so that another inference engine can take it over.
+"""The network's part of a frame behind one small interface, so that another inference engine can take it over.
 
 Everything else that a tracker computes (memories, filter optimiser, localisation, box refinement) stays in torch. The
 engines are `TorchEngine` here and `OpenVinoEngine` in `openvino_engine.py`; `tracking/engines.py` chooses.
@@ -13,16 +13,26 @@ import torch
 
 from trdimp_ros.models.direct_box_head import BoxReference
 from trdimp_ros.models.network import TrDiMPNet
+from trdimp_ros.models.transformer import EncodedMemory
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 class FeatureEngine(Protocol):
-    """Computes a network's features of images.
+    """Computes a network's features of images, and what the target's memory makes of them.
 
     All results are of the tracker's precision and on its device. They may be overwritten by the next call of the same
     method. On a CUDA device a call must be recordable in a CUDA graph: fixed shapes, nothing that waits for the host.
+
+    Attributes:
+        compiles: Whether the first call with a shape takes much longer than others, because it is compiled.
+        threads: The processor's threads, where they are the engine's own; None: it computes with torch's.
     """
+
+    @property
+    def compiles(self) -> bool: ...
+    @property
+    def threads(self) -> int | None: ...
 
     def backbone(self, images: torch.Tensor) -> Pair:
         """Normalise images and pass them through the backbone.
@@ -36,6 +46,17 @@ class FeatureEngine(Protocol):
 
     def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
         """The normalised classification feature (N, H, W, C) of a stride-16 feature (N, C16, H, W)."""
+
+    def decode(self, frames: torch.Tensor, memory: EncodedMemory) -> torch.Tensor:
+        """Enhance classification features by what the template memory knows of the target.
+
+        Args:
+            frames: Features as tokens (N, L, C), L = H * W.
+            memory: The encoded memory, of batch size 1 (shared by all frames) or N.
+
+        Returns:
+            (N, L, C), see `Transformer.decode`.
+        """
 
     def box_features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
         """The IoU predictor's features of a search frame.
@@ -92,6 +113,9 @@ class TorchEngine:
         network: A network prepared for inference; the type of its weights is the precision.
     """
 
+    compiles = False
+    threads = None
+
     def __init__(self, network: TrDiMPNet) -> None:
         self._network = network
         self._dtype = network.classifier.projection.weight.dtype
@@ -105,6 +129,10 @@ class TorchEngine:
     def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
         """See `FeatureEngine.classification_feature`."""
         return self._network.classifier.classification_feature(coarse)
+
+    def decode(self, frames: torch.Tensor, memory: EncodedMemory) -> torch.Tensor:
+        """See `FeatureEngine.decode`."""
+        return self._network.classifier.transformer.decode(frames, memory)
 
     def box_features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
         """See `FeatureEngine.box_features`."""

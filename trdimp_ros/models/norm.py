@@ -31,7 +31,7 @@ def instance_l2_norm(features: torch.Tensor, scale: float, eps: float = 1e-5) ->
         A tensor of the input's shape, dtype and memory layout. The sum is taken in float32 at least.
     """
     dimensions = tuple(range(1, features.dim()))
-    count = features[0].numel()
+    count = int(features[0].numel())  # a constant where it is traced
     if features.dtype.itemsize < 4:  # ten times as fast there, but a little less exact
         energy = torch.linalg.vector_norm(features, dim=dimensions, keepdim=True, dtype=torch.float32).square()
     else:

@@ -1,4 +1,4 @@
-"""The convolutional part of a frame, computed by OpenVINO: on a processor faster than torch's own modules.
+"""The network's part of a frame, computed by OpenVINO: on a processor faster than torch's own modules.
 
 OpenVINO (Intel, Apache-2.0, for x86 and ARM) lays weights out for the processor once, and fuses each convolution with
 what follows it. The package `openvino` is optional (the extra ``fast``) and imported only here, when it is used.
@@ -10,6 +10,7 @@ import functools
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +20,8 @@ from torch import nn
 from trdimp_ros.models.appearance_head import AppearanceHead, require_appearance_head
 from trdimp_ros.models.direct_box_head import BoxReference, DirectBoxHead, require_direct_box_head
 from trdimp_ros.models.feature_engine import Pair
-from trdimp_ros.models.network import TrDiMPNet
+from trdimp_ros.models.network import Classifier, TrDiMPNet
+from trdimp_ros.models.transformer import EncodedMemory, Transformer
 
 SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
@@ -64,10 +66,11 @@ class CompiledStage:
         name: The stage's name in messages.
         module: Tensors in, a tensor or a tuple of tensors out, all beginning with the number of images.
         batch: So many images are computed at once; for training, where there are always many.
+        threads: Threads of the processor; None: as many as torch has when the stage is compiled.
     """
 
-    def __init__(self, name: str, module: nn.Module, batch: int = 1) -> None:
-        self._name, self._module, self._batch = name, module.eval(), batch
+    def __init__(self, name: str, module: nn.Module, batch: int = 1, threads: int | None = None) -> None:
+        self._name, self._module, self._batch, self._threads = name, module.eval(), batch, threads
         self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -96,7 +99,7 @@ class CompiledStage:
                 warnings.simplefilter("ignore")  # that sizes become constants is wanted
                 traced = torch.jit.trace(self._module, examples, check_trace=False)
                 model = openvino.convert_model(traced, input=[tuple(one.shape) for one in examples])
-            threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+            threads = {"INFERENCE_NUM_THREADS": self._threads or torch.get_num_threads()}
             return _core().compile_model(model, "CPU", {**SETTINGS, **threads}).create_infer_request()
         except Exception as error:  # its exceptions are of many types
             first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -109,17 +112,18 @@ class CompiledStage:
 class OpenVinoEngine:
     """A network's stages compiled by OpenVINO, float32, on the processor; see `FeatureEngine`.
 
-    It computes with as many threads as torch does when a stage is compiled.
-
     Args:
         network: A network prepared for inference.
+        threads: Threads of the processor; None: as many as torch has when a stage is compiled.
 
     Raises:
         ImportError: if the package openvino is not installed.
         ValueError: if the network is not on the processor, or not in float32.
     """
 
-    def __init__(self, network: TrDiMPNet) -> None:
+    compiles = True
+
+    def __init__(self, network: TrDiMPNet, threads: int | None = None) -> None:
         import_openvino()
         weight = network.classifier.projection.weight
         if weight.device.type != "cpu" or weight.dtype != torch.float32:
@@ -127,14 +131,17 @@ class OpenVinoEngine:
                 f"engine openvino computes in float32 on the processor, not in {weight.dtype} on {weight.device}; use "
                 "the engine torch"
             )
-        self._backbone = CompiledStage("backbone", _Backbone(network))
-        self._classifier = network.classifier
-        self._projection = CompiledStage("classification feature", network.classifier.projection)
-        self._box = CompiledStage("box features", _Box(network))
+        self._network, self.threads = network, threads
+        self._backbone = self._stage("backbone", _Backbone(network))
+        self._classification = self._stage("classification feature", _Classification(network.classifier))
+        self._decoder = self._stage("decoder", _Decoder(network.classifier.transformer))
+        self._box = self._stage("box features", _Box(network))
         self._views: CompiledStage | None = None
-        self._network = network
         self._direct_head = network.direct_box_head
         self._direct: tuple[CompiledStage, CompiledStage] | None = None
+
+    def _stage(self, name: str, module: nn.Module) -> CompiledStage:
+        return CompiledStage(name, module, threads=self.threads)
 
     def backbone(self, images: torch.Tensor) -> Pair:
         """See `FeatureEngine.backbone`."""
@@ -143,8 +150,13 @@ class OpenVinoEngine:
 
     def classification_feature(self, coarse: torch.Tensor) -> torch.Tensor:
         """See `FeatureEngine.classification_feature`."""
-        # The norm stays in torch: OpenVINO 2026.4 takes a count in it that depends on the shape for another one.
-        return self._classifier.normalize(self._projection(coarse)[0])
+        return self._classification(coarse)[0]
+
+    def decode(self, frames: torch.Tensor, memory: EncodedMemory) -> torch.Tensor:
+        """See `FeatureEngine.decode`."""
+        # A stage computes image by image: one memory for all of them has to be there as often.
+        keys, values = (one.expand(len(frames), -1, -1) for one in (memory.keys, memory.values))
+        return self._decoder(frames, keys, values)[0]
 
     def box_features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Pair:
         """See `FeatureEngine.box_features`."""
@@ -163,14 +175,14 @@ class OpenVinoEngine:
         """See `FeatureEngine.embeddings`."""
         if self._views is None:
             head = require_appearance_head(self._network.appearance_head)
-            self._views = CompiledStage("appearance embedding", _Embeddings(self._network, head))
+            self._views = self._stage("appearance embedding", _Embeddings(self._network, head))
         return self._views(views)[0]
 
     def _direct_stages(self) -> tuple[CompiledStage, CompiledStage]:
         if self._direct is None:
             head = require_direct_box_head(self._direct_head)
-            feature = CompiledStage("direct box feature", _DirectFeature(head))
-            self._direct = feature, CompiledStage("direct box head", _DirectBoxes(head))
+            feature = self._stage("direct box feature", _DirectFeature(head))
+            self._direct = feature, self._stage("direct box head", _DirectBoxes(head))
         return self._direct
 
 
@@ -184,6 +196,28 @@ class _Backbone(nn.Module):
     def forward(self, images: torch.Tensor) -> Pair:
         fine, coarse = self.part(self.part.normalize(images))
         return fine, coarse
+
+
+class _Classification(nn.Module):
+    """Coarse feature -> classification feature (N, H, W, C)."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.part = classifier
+
+    def forward(self, coarse: torch.Tensor) -> torch.Tensor:
+        return self.part.classification_feature(coarse)
+
+
+class _Decoder(nn.Module):
+    """Tokens, and keys and values of the template memory -> decoded tokens."""
+
+    def __init__(self, transformer: Transformer) -> None:
+        super().__init__()
+        self.part = transformer
+
+    def forward(self, frames: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return self.part.decode(frames, EncodedMemory(keys, values))
 
 
 class _Box(nn.Module):
@@ -230,3 +264,18 @@ class _DirectBoxes(nn.Module):
     def forward(self, gains: torch.Tensor, parts: torch.Tensor, feature: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = self.part(BoxReference(gains, parts), feature)
         return output
+
+
+@dataclass(frozen=True)
+class OpenVinoThreads:
+    """An `EngineFactory` of engines that compute with a number of threads of their own.
+
+    Attributes:
+        threads: The number of threads of the processor.
+    """
+
+    threads: int
+
+    def __call__(self, network: TrDiMPNet) -> OpenVinoEngine:
+        """See `OpenVinoEngine`."""
+        return OpenVinoEngine(network, self.threads)

@@ -9,8 +9,8 @@ from trdimp_ros.checkpoints import WeightsInfo, default_network, load_network
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.ros.tracker_parameters import TrackerNodeParameters
 from trdimp_ros.tracking import LongTermTracker
-from trdimp_ros.tracking.devices import PRECISIONS, choose_device, use_threads
-from trdimp_ros.tracking.engines import choose_engine
+from trdimp_ros.tracking.devices import PRECISIONS, choose_device
+from trdimp_ros.tracking.engines import choose_engine, share_threads
 
 
 def build_tracker(parameters: TrackerNodeParameters) -> tuple[LongTermTracker, WeightsInfo]:
@@ -22,14 +22,13 @@ def build_tracker(parameters: TrackerNodeParameters) -> tuple[LongTermTracker, W
     """
     model = parameters.model
     device = choose_device(model.device)
-    use_threads(model.threads)
     if model.weights:
         # Unlike Path.expanduser this leaves the home of an unknown user as it is, and the file is then missed by name.
         network, weights = load_network(Path(os.path.expanduser(model.weights)))
     else:
         network, weights = default_network(parameters.preset)
     precision = PRECISIONS[model.precision]
-    engine = choose_engine(model.engine, device, precision)
+    engine = share_threads(choose_engine(model.engine, device, precision), model.threads)
     tracker = LongTermTracker(network, parameters.tracker, parameters.max_targets, device, precision, engine=engine)
     _warm_up(tracker)
     return tracker, weights

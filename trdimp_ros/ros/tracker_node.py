@@ -31,6 +31,7 @@ from trdimp_ros.ros.tracking_worker import TrackingWorker
 from trdimp_ros.sessions import REAL_TIME, BufferLimits, Candidate, TrackingSession
 from trdimp_ros.srv import DropTarget
 from trdimp_ros.tracking import preset
+from trdimp_ros.tracking.devices import threads_in_use
 
 EXIT_PATIENCE = 1.0
 """Seconds that a signal's exit waits for the running frame. An initialisation can take longer than that."""
@@ -239,7 +240,7 @@ class TrackerNode(ParameterNode[TrackerNodeParameters], LifecycleNode):
             status = diagnostic_status(name, str(self._device), self._statistics, health)
             machine = {
                 "device": str(self._device),
-                "threads": str(torch.get_num_threads()),
+                "threads": str(threads_in_use()),
                 "weights": self._weights.name,
                 "weights SHA-256": self._weights.sha256,
             }

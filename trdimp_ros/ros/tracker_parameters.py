@@ -32,15 +32,15 @@ class ModelParameters:
     )
     engine: str = parameter(
         "auto",
-        "What computes the convolutions: auto (openvino where it is installed, on a processor in float32), torch or "
+        "What computes the network: auto (openvino where it is installed, on a processor in float32), torch or "
         "openvino.",
         choices=ENGINES,
         dynamic=False,
     )
     threads: int = parameter(
         0,
-        "Threads of the processor that torch computes with; 0: its own choice, one per core. One less leaves a core to "
-        "camera driver and controller.",
+        "Threads of the processor; 0: torch's choice, one per core. One less leaves a core to camera driver and "
+        "controller. The engine openvino gets them all, and torch one.",
         0,
         MAX_THREADS,
         False,

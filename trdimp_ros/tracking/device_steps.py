@@ -113,6 +113,8 @@ class DeviceSteps:
         self._located: dict[int, LocatedOutput] = {}
         self._runner = GraphRunner(device, graphs)
         self.set_config(config)
+        if network.engine.compiles:
+            self._compile()
 
     @property
     def uses_graphs(self) -> bool:
@@ -172,6 +174,13 @@ class DeviceSteps:
     def retire_template(self, index: int, part: int) -> None:
         """Prepare one part of a target's template memory for the frame that leaves it next."""
         self._runner.run(self._retire_template, index, part)
+
+    @torch.inference_mode()
+    def _compile(self) -> None:
+        """Look for a target where there is none, so that the first frame need not wait for what the engine compiles."""
+        self.memories(0)
+        self.locate(range(1))
+        self._located.clear()
 
     @property
     def _told(self) -> StageHook:

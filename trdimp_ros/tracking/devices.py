@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -10,7 +13,12 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 MAX_THREADS = 256
 """Threads of the processor; OpenMP ends the process when it cannot start as many as were asked for."""
 
-_DEFAULT_THREADS = torch.get_num_threads()
+
+class _Threads:
+    """The threads of this process: what 0 stands for, and how many have been chosen last."""
+
+    default = torch.get_num_threads()
+    chosen = default
 
 
 def choose_device(name: str) -> torch.device:
@@ -46,4 +54,27 @@ def use_threads(count: int) -> None:
     """
     if not 0 <= count <= MAX_THREADS:
         raise ValueError(f"threads must be 0 (torch's choice) or 1 to {MAX_THREADS}, got {count}")
-    torch.set_num_threads(count or _DEFAULT_THREADS)
+    _Threads.chosen = count or _Threads.default
+    torch.set_num_threads(_Threads.chosen)
+
+
+def threads_in_use() -> int:
+    """The threads that `use_threads` has chosen, whoever computes with them; before its first call torch's choice."""
+    return _Threads.chosen
+
+
+def limit_threads(count: int) -> None:
+    """Let 0 stand for so many threads in this process, one of several that compute at once."""
+    _Threads.default = count
+    use_threads(0)
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Have torch compute with so many threads meanwhile; None: with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

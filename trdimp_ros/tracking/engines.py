@@ -1,4 +1,4 @@
-"""Which inference engine computes the convolutional part of a frame."""
+"""Which inference engine computes the network's part of a frame, and with how many threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import importlib.util
 import torch
 
 from trdimp_ros.models.feature_engine import EngineFactory, TorchEngine
-from trdimp_ros.models.openvino_engine import OpenVinoEngine
+from trdimp_ros.models.openvino_engine import OpenVinoEngine, OpenVinoThreads
+from trdimp_ros.tracking.devices import threads_in_use, use_threads
 
 ENGINES = ("auto", "torch", "openvino")
 """The engines by the names under which users choose them."""
@@ -38,4 +39,27 @@ def choose_engine(name: str, device: torch.device, precision: torch.dtype = torc
 
 def engine_name(engine: EngineFactory) -> str:
     """The name under which an engine from `choose_engine` is chosen."""
-    return "openvino" if engine is OpenVinoEngine else "torch"
+    return "torch" if engine is TorchEngine else "openvino"
+
+
+def share_threads(engine: EngineFactory, count: int) -> EngineFactory:
+    """Give the processor's threads to whoever computes most: to the engine openvino, if it is that, else to torch.
+
+    Beside OpenVINO torch is left one thread, in the whole process. What remains for it are small operations, and the
+    threads that OpenMP would keep waiting for the next one take the cores from OpenVINO's.
+
+    Args:
+        engine: The engine, from `choose_engine`.
+        count: The number of threads; 0 is what torch chose when the process started: one per core, or OMP_NUM_THREADS.
+
+    Returns:
+        The engine that a tracker is to be built with.
+
+    Raises:
+        ValueError: for a number of threads that cannot be, see `use_threads`.
+    """
+    use_threads(count)
+    if engine is not OpenVinoEngine:
+        return engine
+    torch.set_num_threads(1)
+    return OpenVinoThreads(threads_in_use())

@@ -55,7 +55,7 @@ class DeviceInputs(NamedTuple):
     """What has been uploaded for a frame of T targets at N scales.
 
     Attributes:
-        pixels: (T*N, P, 3) uint8, a crop for each target and scale, see `CropUpload`.
+        pixels: (T*N, P, 4) uint8, a crop for each target and scale, see `CropUpload`.
         frame: What the host has decided for this frame.
         parameters: The parameters in force.
     """
@@ -103,8 +103,7 @@ def locate_frame(
     features = engine.classification_feature(coarse)
     features = features.view(targets, scales, *features.shape[1:])  # (T, N, h, w, C)
     stage("features")
-    decode = network.transformer.decode
-    by_scale = [decode(one.flatten(1, 2), models.memory) for one in features.unbind(1)]  # N times (T, L, C)
+    by_scale = [engine.decode(one.flatten(1, 2), models.memory) for one in features.unbind(1)]  # N times (T, L, C)
     decoded = torch.stack(by_scale, dim=1).view(features.shape).float()
     stage("decoder")
     scores = apply_filter(decoded.transpose(0, 1), models.filters).transpose(0, 1)  # (T, N, H', W')

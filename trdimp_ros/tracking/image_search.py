@@ -153,7 +153,7 @@ class ImageSearch:
         feature = network.engine.classification_feature(coarse)  # (B, h, w, C)
         indices, encoded = inputs.index[:, 0].long(), self._encoded
         memory = EncodedMemory(encoded.keys.index_select(0, indices), encoded.values.index_select(0, indices))
-        decoded = network.transformer.decode(feature.flatten(1, 2), memory).view(feature.shape).float()
+        decoded = network.engine.decode(feature.flatten(1, 2), memory).view(feature.shape).float()
         scores = apply_filter(decoded[None], self._filters.index_select(0, indices))[0]  # (B, H', W')
         first, peak = find_peak(scores)
         second, _ = find_peak(without_neighborhood(scores, peak, inputs.neighborhood))

@@ -13,6 +13,7 @@ from trdimp_ros.models.feature_engine import EngineFactory, TorchEngine
 from trdimp_ros.models.inference import prepare_for_inference
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.device_steps import DeviceSteps, TargetMemories, consecutive
+from trdimp_ros.tracking.devices import torch_threads
 from trdimp_ros.tracking.first_frame import learn_target, look_at_first_frame
 from trdimp_ros.tracking.frame_decision import read_decisions
 from trdimp_ros.tracking.frame_pass import StageHook
@@ -167,7 +168,8 @@ class MultiTracker:
         position, size = position_and_size(checked)
         scale = initial_scale(size, config.search_area_scale, config.image_sample_size)
         frame = look_at_first_frame(image, position, size, float(scale), config, random)
-        learned = learn_target(self._network, frame, config, random, self._steps.box_stage)
+        with torch_threads(self._network.engine.threads):
+            learned = learn_target(self._network, frame, config, random, self._steps.box_stage)
         self._steps.set_target(index, learned)
         base_size = (size / scale).astype(np.float32)
         state = TargetState(position, size, scale, base_size, clear_size=size, clear_scale=scale)
@@ -248,12 +250,15 @@ class MultiTracker:
             if tracked.located is not None and tracked.located.trusted:
                 updates.append((index, *self._prepare_update(index, tracked.located)))
             tracked.located = None
-        if updates:
-            self._steps.updates.send()
-        for index, iterations, remember in updates:
-            self._steps.learn_sample(index, iterations)
-            if self._config.transformer_skipping:
-                self._learn_template(index, remember)
+        if not updates:
+            return
+        self._steps.updates.send()
+        # The engine has nothing to do meanwhile: its threads are torch's.
+        with torch_threads(self._network.engine.threads):
+            for index, iterations, remember in updates:
+                self._steps.learn_sample(index, iterations)
+                if self._config.transformer_skipping:
+                    self._learn_template(index, remember)
 
     def _learn_template(self, index: int, remember: bool) -> None:
         """Store the frame in the template memory, or do a part of what can be done in advance."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trdimp_ros.tracking.cropping import MAX_SHRINK
+from trdimp_ros.tracking.cropping import MAX_SHRINK, write_pixels
 
 OnHost = TypeVar("OnHost")
 OnDevice = TypeVar("OnDevice")
@@ -84,18 +84,18 @@ class CropUpload:
         device: The device that the pixels go to.
 
     Attributes:
-        pixels: (B, P, 3) uint8 on the device; a crop fills the first of its P pixels, line by line.
+        pixels: (B, P, 4) uint8 on the device; a crop fills the first of its P pixels, line by line, see `resample`.
     """
 
     def __init__(self, crops: int, side: int, device: torch.device) -> None:
         room = (math.ceil(MAX_SHRINK * side) + 2) ** 2
-        self._host = torch.zeros(crops, room, 3, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        self._host = torch.zeros(crops, room, 4, dtype=torch.uint8, pin_memory=device.type == "cuda")
         self.pixels = self._host if device.type == "cpu" else torch.zeros_like(self._host, device=device)
 
     def send(self, index: int, crop: NDArray[np.uint8]) -> None:
         """Copy a crop (h, w, 3), only as many pixels as it has."""
         height, width = crop.shape[:2]
         used = self._host[index, : height * width]
-        np.copyto(used.numpy().reshape(crop.shape), crop)
+        write_pixels(crop, used.numpy())
         if self.pixels is not self._host:
             self.pixels[index, : height * width].copy_(used, non_blocking=True)
