@@ -31,7 +31,7 @@ from trdimp_ros.sessions.detector_hand_off import steady_factors
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import Box, LongTermTracker, MultiTracker, State, preset
 from trdimp_ros.tracking.geometry import intersection_over_union
-from trdimp_ros.tracking.reacquisition import Phase
+from trdimp_ros.tracking.whereabouts import Phase
 
 FRAMES, BOXES = small_scene()
 CUP, BALL = Box(*BOXES[0]), Box(90.0, 30.0, 30.0, 30.0)

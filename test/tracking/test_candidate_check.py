@@ -11,8 +11,8 @@ from trdimp_ros.tracking.candidate_check import ALMOST, area_round, likeness, si
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import Box
 from trdimp_ros.tracking.image_search import ScorePeak
-from trdimp_ros.tracking.reacquisition import Whereabouts
 from trdimp_ros.tracking.target import TargetState
+from trdimp_ros.tracking.whereabouts import Whereabouts
 
 CONFIG = TrackerConfig(reacquire_threshold=0.4, reacquire_share=0.5, reacquire_margin=0.7)
 BOX = Box(100, 50, 21, 41)  # its middle pixel is at row 70, column 110

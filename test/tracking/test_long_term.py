@@ -13,7 +13,7 @@ from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import Box, LongTermTracker, MultiTracker, State, preset
 from trdimp_ros.tracking.geometry import intersection_over_union
 from trdimp_ros.tracking.image_search import AreaToSearch
-from trdimp_ros.tracking.reacquisition import Phase
+from trdimp_ros.tracking.whereabouts import Phase
 
 FRAMES, BOXES = small_scene()
 OTHER_BOXES = {"a": BOXES[0], "b": (10, 20, 30, 24), "c": (100, 60, 26, 40)}

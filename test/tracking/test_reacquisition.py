@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trdimp_ros.tracking.appearance import LEAST, MOST
+from trdimp_ros.tracking.appearance import LEAST, MOST, SETTLED
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import box_at
 from trdimp_ros.tracking.localization import State
-from trdimp_ros.tracking.reacquisition import Evidence, Phase, Whereabouts, believable_size, is_candidate, judge, moved
+from trdimp_ros.tracking.reacquisition import Evidence, believable_size, is_candidate, judge
 from trdimp_ros.tracking.similarity import Similarity
 from trdimp_ros.tracking.target import TargetState, TrackResult
+from trdimp_ros.tracking.whereabouts import LONGEST_DOUBT, Phase, Whereabouts, moved
 
 CONFIG = TrackerConfig(
     reacquire_budget=2, reacquire_after=3, reacquire_threshold=0.4, reacquire_share=0.5, reacquire_confirmations=3
@@ -102,6 +103,63 @@ def test_what_appears_elsewhere_when_a_target_has_left_by_the_edge_has_to_be_as_
     assert state is (State.NOT_FOUND if left else State.NORMAL)
     assert whereabouts.phase is (Phase.LOST if left else Phase.SEEN)
     assert (whereabouts.last_fit.position == (last if left else found).position).all()
+
+
+STRANGE_LOOKS, USUAL_LOOKS = 4.0, 0.8
+
+
+def known_target() -> Whereabouts:
+    """One whose looks are known well enough to call something strange."""
+    whereabouts = Whereabouts(at())
+    for _ in range(SETTLED):
+        whereabouts.appearance.update(np.array([1.0, 0.0], np.float32))
+    told(whereabouts, NORMAL)
+    return whereabouts
+
+
+def looked_at(whereabouts: Whereabouts, where: TargetState, unlikeness: float | None) -> State:
+    return judge(whereabouts, seen(State.NORMAL, 0.9, where), Evidence(where, IMAGE, unlikeness), CONFIG)
+
+
+def test_something_strange_that_has_left_the_targets_place_is_followed_in_doubt_and_not_trusted():
+    whereabouts, elsewhere = known_target(), at(column=100)
+    assert looked_at(whereabouts, elsewhere, STRANGE_LOOKS) is State.UNCERTAIN
+    assert whereabouts.is_sought
+    assert (whereabouts.last_fit.position == at().position).all()
+    for _ in range(20):
+        assert looked_at(whereabouts, elsewhere, STRANGE_LOOKS) is State.UNCERTAIN
+    assert whereabouts.phase is Phase.SEEN, "following something in doubt is worth more than nothing"
+    assert looked_at(whereabouts, elsewhere, None) is State.UNCERTAIN, "nobody has looked"
+    assert looked_at(whereabouts, elsewhere, USUAL_LOOKS) is State.NORMAL
+    assert not whereabouts.is_sought
+    assert (whereabouts.last_fit.position == elsewhere.position).all()
+
+
+def test_something_strange_in_the_targets_place_is_the_target_half_hidden():
+    whereabouts = known_target()
+    assert looked_at(whereabouts, at(column=62), STRANGE_LOOKS) is State.NORMAL
+    assert not whereabouts.is_sought
+    assert (whereabouts.last_fit.position == at().position).all(), "whoever hides it may move on"
+
+
+def test_a_target_that_is_hardly_known_is_never_strange():
+    whereabouts = Whereabouts(at())
+    whereabouts.appearance.update(np.array([1.0, 0.0], np.float32))
+    assert looked_at(whereabouts, at(column=100), STRANGE_LOOKS) is State.NORMAL
+
+
+def test_what_stays_strange_for_long_is_the_target_changed_for_good():
+    whereabouts = known_target()
+    states = [looked_at(whereabouts, at(column=100), STRANGE_LOOKS) for _ in range(LONGEST_DOUBT + 1)]
+    assert states == [State.UNCERTAIN] * LONGEST_DOUBT + [State.NORMAL]
+    assert whereabouts.appearance.mean is None, "its looks are learned anew"
+
+
+def test_without_a_search_nothing_is_doubted():
+    whereabouts, where = known_target(), at(column=100)
+    config = dataclasses.replace(CONFIG, reacquire_budget=0)
+    evidence = Evidence(where, IMAGE, STRANGE_LOOKS)
+    assert judge(whereabouts, seen(State.NORMAL, 0.9, where), evidence, config) is State.NORMAL
 
 
 def test_with_no_budget_nothing_is_ever_lost():

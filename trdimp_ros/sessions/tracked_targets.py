@@ -11,7 +11,7 @@ from trdimp_ros.sessions.image_buffer import BufferedImage
 from trdimp_ros.sessions.registry import SessionTarget, TargetRegistry
 from trdimp_ros.sessions.requests import Orders
 from trdimp_ros.tracking import Box, LongTermTracker, MultiTracker, TrackerConfig
-from trdimp_ros.tracking.reacquisition import Phase
+from trdimp_ros.tracking.whereabouts import Phase
 
 
 class TrackedTargets:

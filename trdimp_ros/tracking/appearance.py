@@ -25,7 +25,11 @@ FIRST_BELIEF = 4
 """So many images that belief is worth."""
 CLEAR = 0.9
 """A target is seen clearly enough to be remembered from this share of its usual confidence on."""
-LEAST, MOST = 0.8, 1.5
+STRANGE, FAMILIAR = 3.0, 2.0
+"""What is tracked is doubted from the first unlikeness on, until it falls below the second."""
+SETTLED = 5
+"""After so many images of the target anything may be called strange."""
+LEAST, MOST = 0.8, 2.0
 """A place that looks right may score a little lower, one that looks wrong must score higher; not without bound, for a
 target may change while nobody sees it."""
 
@@ -43,6 +47,11 @@ class Appearance:
     mean: NDArray[np.float32] | None = None
     usual: float = LEAST_USUAL
     images: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known well enough to call something strange."""
+        return self.images >= SETTLED
 
     def update(self, embedding: NDArray[np.float32]) -> None:
         """Take in an image in which the target is seen clearly; embeddings (D,) are unit vectors."""

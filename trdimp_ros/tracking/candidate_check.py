@@ -7,7 +7,8 @@ import numpy as np
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import Box, position_and_size
 from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
-from trdimp_ros.tracking.reacquisition import Whereabouts, believable_size
+from trdimp_ros.tracking.reacquisition import believable_size
+from trdimp_ros.tracking.whereabouts import Whereabouts
 
 ALMOST = 0.99
 """Likeness of a box that would do, were it not for another place that scores about as high."""

@@ -10,21 +10,20 @@ import torch
 from numpy.typing import NDArray
 
 from trdimp_ros.tracking.appearance import CLEAR, IMAGES_BETWEEN
-from trdimp_ros.tracking.appearance_tracker import AppearanceTracker
 from trdimp_ros.tracking.camera_motion import CameraMotion
 from trdimp_ros.tracking.candidate_check import area_round, likeness, size_factor
 from trdimp_ros.tracking.exclusivity import displaced
-from trdimp_ros.tracking.geometry import Box, Pair, box_at, check_image, position_and_size
-from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
+from trdimp_ros.tracking.geometry import Box, box_at, check_image, position_and_size
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
-from trdimp_ros.tracking.reacquisition import Evidence, Phase, Whereabouts, is_candidate, judge, moved
+from trdimp_ros.tracking.reacquisition import Evidence, judge
 from trdimp_ros.tracking.rivals import BETTER, DOUBT, boxes_near
-from trdimp_ros.tracking.search_plan import SearchPlace, shares
+from trdimp_ros.tracking.searching_tracker import SearchingTracker
 from trdimp_ros.tracking.target import TrackResult
+from trdimp_ros.tracking.whereabouts import Phase, Whereabouts, moved
 
 
-class LongTermTracker(AppearanceTracker):
+class LongTermTracker(SearchingTracker):
     """Tracks several targets, and looks for those that it has lost.
 
     With `TrackerConfig.camera_motion` off, `exclusivity_overlap` 0 and `reacquire_budget` 0 it is a `MultiTracker`.
@@ -41,13 +40,11 @@ class LongTermTracker(AppearanceTracker):
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(*args, **kwargs)
         self._camera = CameraMotion(self.config.camera_motion)
-        self._whereabouts: dict[Hashable, Whereabouts] = {}
         self._image: NDArray[np.uint8] | None = None  # located last, until `learn`
         self._image_size = (0, 0)
         self._not_to_learn: set[Hashable] = set()
-        self._turn = 0
         self.detector_helps = False
 
     def add(
@@ -104,7 +101,7 @@ class LongTermTracker(AppearanceTracker):
         if image is None:
             return
         if self.config.reacquire_budget:
-            self._search(image, [name for name in wanted if self._whereabouts[name].phase is Phase.LOST])
+            self.search_elsewhere(image, wanted)
 
     # With a detector's help
 
@@ -180,7 +177,8 @@ class LongTermTracker(AppearanceTracker):
         unlikeness = None if embedding is None else whereabouts.appearance.unlikeness(embedding)
         verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
         clear = verdict is State.NORMAL and result.confidence >= CLEAR * state.usual_confidence
-        if embedding is not None and clear and state.frame_number % IMAGES_BETWEEN == 0:
+        anew = whereabouts.appearance.mean is None
+        if embedding is not None and ((clear and state.frame_number % IMAGES_BETWEEN == 0) or anew):
             whereabouts.appearance.update(embedding)
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
             self._not_to_learn.add(name)
@@ -193,7 +191,8 @@ class LongTermTracker(AppearanceTracker):
     def _choose_peak(self, name: Hashable, result: TrackResult) -> TrackResult:
         """The result, or that of the second peak of the scores if this looks much more like the target."""
         whereabouts, image = self._whereabouts[name], self._image
-        if image is None or result.state is not State.HARD_NEGATIVE or whereabouts.phase is not Phase.SEEN:
+        in_doubt = result.state is State.HARD_NEGATIVE or (whereabouts.astray and result.found)
+        if image is None or not in_doubt or whereabouts.phase is not Phase.SEEN:
             return result
         if not self._looks_count or whereabouts.appearance.mean is None:
             return result
@@ -202,7 +201,7 @@ class LongTermTracker(AppearanceTracker):
             return result
         size = whereabouts.last_fit.size
         rival = self.second_peak(name, size)
-        if rival is None or self._taken(name, rival[0]):
+        if rival is None or rival[1] < self.config.target_not_found_threshold or self._taken(name, rival[0]):
             return result
         boxes = boxes_near(rival[0], size)
         unlikeness = [whereabouts.appearance.unlikeness(one) for one in self.embeddings(image, boxes)]
@@ -223,7 +222,7 @@ class LongTermTracker(AppearanceTracker):
         if self._image is None or not self._looks_count or not result.found or whereabouts.appearance.mean is None:
             return None
         weak = result.confidence < whereabouts.threshold(self.config)
-        due = frame_number % IMAGES_BETWEEN == 0 or weak
+        due = frame_number % IMAGES_BETWEEN == 0 or weak or whereabouts.strange > 0
         if whereabouts.phase is Phase.SEEN and not due:
             return None
         return self.embeddings(self._image, [result.box])[0]
@@ -248,65 +247,3 @@ class LongTermTracker(AppearanceTracker):
 
     def _put_back(self, name: Hashable) -> None:
         self.set_target(name, self._whereabouts[name].back_to_last_fit(self.target(name)))
-
-    # The search
-
-    def _search(self, image: NDArray[np.uint8], lost: list[Hashable]) -> None:
-        """Look for lost targets elsewhere in an image, and put those on probation that may have been found."""
-        if not lost:
-            return
-        self._turn += 1
-        planned = [
-            (name, place)
-            for name, share in zip(lost, shares(self.config.reacquire_budget, len(lost), self._turn), strict=True)
-            for place in self._plan(name, share, image.shape[:2])
-        ]
-        peaks = self.search(image, [self._area(name, place) for name, place in planned])
-        self.stage("search")
-        for name in lost:
-            mine = [(place, peak) for (other, place), peak in zip(planned, peaks, strict=True) if other == name]
-            found = self._best(name, mine)
-            if found is not None:
-                place, peak = found
-                state = self._whereabouts[name].back_to_last_fit(self.target(name))
-                factor = np.float32(place.size_factor)
-                self.set_target(
-                    name,
-                    dataclasses.replace(
-                        state, position=peak.position, size=state.size * factor, scale=state.scale * factor
-                    ),
-                )
-                self._whereabouts[name].begin_probation()
-
-    def _plan(self, name: Hashable, count: int, image_size: tuple[int, ...]) -> list[SearchPlace]:
-        whereabouts = self._whereabouts[name]
-        side = float(whereabouts.last_fit.clear_scale) * self.config.image_sample_size
-        return whereabouts.schedule.take(count, whereabouts.as_lost(), (image_size[0], image_size[1]), side)
-
-    def _area(self, name: Hashable, place: SearchPlace) -> AreaToSearch:
-        fit, factor = self._whereabouts[name].last_fit, np.float32(place.size_factor)
-        center = np.asarray(place.position, np.float32)
-        return AreaToSearch(self._index(name), center, fit.clear_size * factor, fit.clear_scale * factor)
-
-    def _best(self, name: Hashable, peaks: list[tuple[SearchPlace, ScorePeak]]) -> tuple[SearchPlace, ScorePeak] | None:
-        """The place that may be the target again; None where no place stands out."""
-        if not peaks:
-            return None
-        place, best = max(peaks, key=lambda pair: pair[1].confidence)
-        length = self._whereabouts[name].length
-        elsewhere = [peak.confidence for _, peak in peaks if np.linalg.norm(peak.position - best.position) > length]
-        second = max([best.second, *elsewhere])
-        if not is_candidate(best.confidence, second, self._whereabouts[name], self.config) or self._taken(
-            name, best.position
-        ):
-            return None
-        return place, best
-
-    def _taken(self, name: Hashable, position: Pair) -> bool:
-        """Whether another target is seen at a place."""
-        for other, whereabouts in self._whereabouts.items():
-            if other != name and whereabouts.phase is not Phase.LOST:
-                state = self.target(other)
-                if (np.abs(position - state.position) <= state.size / 2).all():
-                    return True
-        return False

@@ -1,0 +1,200 @@
+"""What is remembered of a target besides where the tracker looks for it, on the host and without images."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from trdimp_ros.tracking.appearance import FAMILIAR, STRANGE, Appearance
+from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.geometry import Pair, box_at, intersection_over_union
+from trdimp_ros.tracking.search_plan import LostTarget, SearchSchedule
+from trdimp_ros.tracking.similarity import Similarity
+from trdimp_ros.tracking.target import TargetState
+
+SPEED_AVERAGE = 0.2
+"""Share of the newest image in the average speed."""
+
+FOLLOWED = 0.7
+"""A target that moves less in the image than this share of its motion in the scene is followed by the camera."""
+
+UNCERTAIN_MISS = 0.25
+"""An image in which the target is found but uncertain counts so much of one in which it is not found: a tracker that
+follows its target in doubt is worth more than a search for it."""
+
+IN_PLACE = 0.5
+"""What looks strange but overlaps the target's last trusted box by this much is the target, half hidden or changed."""
+
+LONGEST_DOUBT = 500
+"""After so many images the target has changed for good, and is learned anew."""
+
+
+class Phase(Enum):
+    """What is known of a target."""
+
+    SEEN = "seen"
+    LOST = "lost"
+    PROBATION = "probation"
+
+
+@dataclass
+class Whereabouts:
+    """What is remembered of one target besides where the tracker looks for it.
+
+    Attributes:
+        last_fit: The target's state when it was trusted last; its place moves with the camera, unless it stays in the
+            image.
+        phase: What is known of it.
+        images_unclear: Images since then.
+        missed: Images since then in which it was not found, with `UNCERTAIN_MISS` for each of the others.
+        speed: Image pixels that it moves per image, an average.
+        speed_in_scene: Likewise, without what the camera's motion explains.
+        speed_in_image: Likewise, with it.
+        place_in_scene: Where something would be now that stood still in the scene where the target was trusted last.
+        place_in_image: Where the target was trusted last, as the image showed it then.
+        confirmed: Images in which it was seen again while on probation.
+        on_probation: Images that the probation has lasted.
+        in_past: Whether the target is looked for in images of the past, whose motion its last fit has made already.
+        sought: Whether somebody else than the tracker's own search looks for it when it is lost.
+        appearance: What it looked like when it was seen clearly.
+        unlikeness: How much what was found last differs from that; None: it was never looked at.
+        strange: For so many images what is tracked has not looked like the target.
+        astray: For so many of them it has not been where the target fitted last either: perhaps it is something else.
+        schedule: Where it is looked for while it is lost.
+    """
+
+    last_fit: TargetState
+    phase: Phase = Phase.SEEN
+    images_unclear: int = 0
+    missed: float = 0.0
+    speed: float = 0.0
+    speed_in_scene: float = 0.0
+    speed_in_image: float = 0.0
+    place_in_scene: Pair = field(init=False)
+    place_in_image: Pair = field(init=False)
+    confirmed: int = 0
+    on_probation: int = 0
+    in_past: bool = False
+    sought: bool = False
+    appearance: Appearance = field(default_factory=Appearance)
+    unlikeness: float | None = None
+    strange: int = 0
+    astray: int = 0
+    schedule: SearchSchedule = field(default_factory=SearchSchedule)
+
+    def __post_init__(self) -> None:
+        self.place_in_scene = self.place_in_image = self.last_fit.position
+
+    @property
+    def stays_in_image(self) -> bool:
+        """Whether the target moves less in the image than in the scene: the camera follows it as it turns."""
+        return self.speed_in_image < FOLLOWED * self.speed_in_scene
+
+    @property
+    def clear_size(self) -> Pair:
+        """Height and width when it was seen clearly last."""
+        return self.last_fit.clear_size
+
+    @property
+    def length(self) -> float:
+        """sqrt(height * width) of that."""
+        return float(np.sqrt(np.prod(self.clear_size, dtype=np.float64)))
+
+    def as_lost(self) -> LostTarget:
+        """What the plan of the search depends on."""
+        row, column = (float(value) for value in self.last_fit.position)
+        return LostTarget((row, column), self.length, self.speed, self.images_unclear)
+
+    def move(self, motion: Similarity) -> None:
+        """Take part in the camera's motion, unless the camera follows the target."""
+        if self.in_past:
+            return
+        self.place_in_scene = moved(self.place_in_scene, motion)
+        if not self.stays_in_image:
+            self.last_fit = dataclasses.replace(self.last_fit, position=moved(self.last_fit.position, motion))
+
+    def threshold(self, config: TrackerConfig) -> float:
+        """Least confidence of a place that may be the target again."""
+        return max(config.reacquire_threshold, config.reacquire_share * self.last_fit.usual_confidence)
+
+    def trust(self, state: TargetState) -> None:
+        """Remember where the target is seen now."""
+        if self.phase is Phase.SEEN and self.images_unclear == 0:
+            self._measure_speeds(state.position)
+        self.phase, self.images_unclear, self.missed, self.in_past = Phase.SEEN, 0, 0.0, False
+        self.strange = self.astray = 0
+        self.last_fit = dataclasses.replace(state)
+        self.place_in_scene = self.place_in_image = state.position
+
+    def _measure_speeds(self, position: Pair) -> None:
+        def average(speed: float, before: Pair) -> float:
+            return speed + SPEED_AVERAGE * (float(np.linalg.norm(position - before)) - speed)
+
+        self.speed = average(self.speed, self.last_fit.position)
+        self.speed_in_scene = average(self.speed_in_scene, self.place_in_scene)
+        self.speed_in_image = average(self.speed_in_image, self.place_in_image)
+
+    def look(self, state: TargetState, unlikeness: float | None) -> None:
+        """Take note of what is tracked.
+
+        Args:
+            state: Where it is.
+            unlikeness: How much it differs from the target; None: nobody has looked.
+        """
+        if unlikeness is not None:
+            self.unlikeness = unlikeness
+            known = self.appearance.settled and unlikeness > (FAMILIAR if self.strange else STRANGE)
+            self.strange = self.strange + 1 if known else 0
+        away = self.strange and overlap(self.last_fit, state) < IN_PLACE
+        self.astray = self.astray + 1 if away else 0
+        if self.astray == 1:
+            self.schedule = SearchSchedule()
+        if self.astray > LONGEST_DOUBT:
+            self.strange, self.astray, self.appearance = 0, 0, Appearance()
+
+    def back_to_last_fit(self, state: TargetState) -> TargetState:
+        """The state of a target that is put back to where it fitted last, with the size seen clearly last."""
+        fit = self.last_fit
+        return dataclasses.replace(fit, size=fit.clear_size, scale=fit.clear_scale, frame_number=state.frame_number)
+
+    def miss(self, config: TrackerConfig, found: bool) -> None:
+        """Take note of an image in which it was not seen clearly, though perhaps found."""
+        self.images_unclear += 1
+        self.missed += UNCERTAIN_MISS if found else 1.0
+        too_long = self.can_be_lost(config) and self.missed >= config.reacquire_after
+        if self.phase is Phase.PROBATION or (self.phase is Phase.SEEN and too_long):
+            self.lose()
+
+    def can_be_lost(self, config: TrackerConfig) -> bool:
+        """Whether anybody looks for it when it is lost."""
+        return bool(config.reacquire_budget) or self.sought
+
+    def lose(self) -> None:
+        """Start looking for it elsewhere."""
+        if self.phase is Phase.SEEN:
+            self.schedule = SearchSchedule()
+        self.phase, self.strange, self.astray = Phase.LOST, 0, 0
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether it is lost, or what is tracked may be something else."""
+        return self.phase is Phase.LOST or (self.phase is Phase.SEEN and self.astray > 0)
+
+    def begin_probation(self, in_past: bool = False) -> None:
+        """Something may be the target; it has to be seen again, perhaps in images of the past first."""
+        self.phase, self.confirmed, self.on_probation = Phase.PROBATION, 0, 0
+        self.in_past = self.in_past or in_past
+
+
+def moved(position: Pair, motion: Similarity) -> Pair:
+    """Where a position (row, column) is after a motion of the image."""
+    x, y = motion.apply(float(position[1]), float(position[0]))
+    return np.array([y, x], np.float32)
+
+
+def overlap(first: TargetState, second: TargetState) -> float:
+    """Intersection over union of two targets' boxes."""
+    return intersection_over_union(box_at(first.position, first.size), box_at(second.position, second.size))
