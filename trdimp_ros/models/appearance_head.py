@@ -2,7 +2,8 @@
 
 The target filter learns what tells a target from its surroundings; something that looks much like it passes. Trackers
 of many objects tell such objects apart by an appearance embedding (DeepSORT, ICIP 2017), and so does this head. It
-takes the backbone's features of a close view: the target's box, stretched to a square of its own resolution.
+takes the backbone's features of a close view: the target's box, stretched to a square of its own resolution. The
+backbone learned to name things in any light and any colour, so the head looks at the pixels as well.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ VIEW_MARGIN = 1.15
 
 DIMENSIONS = 128
 """Numbers of an embedding."""
+
+PIXEL_CHANNELS = 32
+"""Channels of what the head makes of 4 x 4 pixels."""
 
 CELLS = 5
 """Cells along each side of what the embedding is a linear function of: it knows where on the target something is."""
@@ -47,21 +51,30 @@ class AppearanceHead(nn.Module):
         super().__init__()
         self.fine = nn.Sequential(nn.Conv2d(fine_channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
         self.coarse = nn.Sequential(nn.Conv2d(coarse_channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
+        self.pixels = nn.Sequential(
+            nn.Conv2d(3, PIXEL_CHANNELS, 4, stride=4, bias=False),
+            nn.BatchNorm2d(PIXEL_CHANNELS),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(PIXEL_CHANNELS, channels, 2, stride=2, bias=False),
+            nn.BatchNorm2d(channels),
+        )
         self.merged = SeparableConv(channels)
         self.below = SeparableConv(channels)
         self.embedding = nn.Linear(channels * CELLS**2, DIMENSIONS)
         self.log_scale = nn.Parameter(torch.tensor(LOG_SCALE))
         self.offset = nn.Parameter(torch.tensor(OFFSET))
 
-    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    def forward(self, views: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
         """Unit vectors (N, 128) float32 of N close views.
 
         Args:
+            views: The views (N, 3, 80, 80) RGB 0..255.
             fine: The stride-8 backbone feature (N, C8, 10, 10) of the views.
             coarse: The stride-16 backbone feature (N, C16, 5, 5).
         """
         enlarged = functional.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
-        x = self.merged(torch.relu(self.fine(fine) + enlarged))
+        colors = self.pixels((views / 127.5 - 1).to(fine.dtype))  # (N, C, 10, 10)
+        x = self.merged(torch.relu(self.fine(fine) + enlarged + colors))
         x = self.below(functional.avg_pool2d(x, 2))  # (N, C, 5, 5)
         embedding = self.embedding(x.flatten(1).to(self.embedding.weight.dtype))
         return functional.normalize(at_least_float32(embedding), dim=1)

@@ -150,5 +150,5 @@ class TorchEngine:
     def embeddings(self, views: torch.Tensor) -> torch.Tensor:
         """See `FeatureEngine.embeddings`."""
         head = self._network.required_appearance_head
-        output: torch.Tensor = head(*self.backbone(views))
+        output: torch.Tensor = head(views, *self.backbone(views))
         return output

@@ -239,7 +239,7 @@ class _Embeddings(nn.Module):
         self.backbone, self.head = _Backbone(network), head
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:
-        embeddings: torch.Tensor = self.head(*self.backbone(views))
+        embeddings: torch.Tensor = self.head(views, *self.backbone(views))
         return embeddings
 
 

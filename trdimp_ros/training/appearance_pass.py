@@ -42,8 +42,8 @@ class AppearancePass(nn.Module):
         frames, batch = views.present.shape
         kinds = torch.stack([views.targets, views.look_alikes, views.elsewhere])  # (3, I, S, 3, V, V)
         with torch.autocast(kinds.device.type, self._precision, enabled=self._precision != torch.float32):
-            fine, coarse = self._backbone(kinds.flatten(0, 2))
-            embeddings = self.network.required_appearance_head(fine, coarse)
+            images = kinds.flatten(0, 2)
+            embeddings = self.network.required_appearance_head(images, *self._backbone(images))
         # All that is trained must be used in here, where processes that train together wait for it.
         embedded = Embeddings(*embeddings.view(3, frames, batch, -1))
         return appearance_losses(self.network.required_appearance_head, embedded, views)
