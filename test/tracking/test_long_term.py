@@ -11,7 +11,8 @@ from trdimp_ros.checkpoints import bundled_network
 from trdimp_ros.media.scene import RenderedScene
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import Box, LongTermTracker, MultiTracker, State, preset
-from trdimp_ros.tracking.geometry import intersection_over_union
+from trdimp_ros.tracking.appearance import IMAGES_BETWEEN, SETTLED
+from trdimp_ros.tracking.geometry import intersection_over_union, position_and_size
 from trdimp_ros.tracking.image_search import AreaToSearch
 from trdimp_ros.tracking.whereabouts import Phase
 
@@ -84,6 +85,39 @@ def test_what_comes_back_must_score_higher_where_it_does_not_look_like_the_targe
     )
     assert State.NORMAL in not_counted
     assert State.NORMAL not in counted
+
+
+def taken_along(**changes) -> tuple[list, Box, Box]:
+    """Results after something in other colours has taken the tracker along, and the boxes of both."""
+    tracker, settled = compact_tracker(**changes), IMAGES_BETWEEN * SETTLED
+    true, other = true_box(LEAVES_FROM), true_box(RETURNS_TO)
+    images = []
+    for index in range(settled + 16):
+        image = picture(LEAVES_FROM, index)
+        x, y, w, h = (round(value) for value in true)
+        image[RETURNS_TO[1] : RETURNS_TO[1] + h, RETURNS_TO[0] : RETURNS_TO[0] + w] = image[y : y + h, x : x + w, ::-1]
+        images.append(image)
+    tracker.add("sign", images[0], true)
+    for image in images[1 : settled + 1]:
+        assert tracker.track(image)["sign"].state is State.NORMAL
+    position, _ = position_and_size(other)
+    tracker.set_target("sign", dataclasses.replace(tracker.target("sign"), position=position))
+    return [tracker.track(image)["sign"] for image in images[settled + 1 :]], true, other
+
+
+def test_a_tracker_that_something_strange_has_taken_along_returns_to_the_target():
+    results, true, other = taken_along()
+    on_other = [result for result in results if intersection_over_union(result.box, other) > 0.3]
+    assert on_other
+    assert not [result for result in on_other if result.state in (State.NORMAL, State.HARD_NEGATIVE)]
+    assert intersection_over_union(results[-1].box, true) > 0.5
+    assert results[-1].state is State.NORMAL
+
+
+def test_where_looks_do_not_count_it_stays_with_what_has_taken_it_along():
+    results, _, other = taken_along(reacquire_looks=0.0)
+    assert intersection_over_union(results[-1].box, other) > 0.5
+    assert results[-1].found
 
 
 def test_while_it_is_gone_no_image_says_that_it_is_there(found_again):

@@ -19,8 +19,8 @@ from trdimp_ros.tracking.randomness import RandomSource
 from trdimp_ros.tracking.reacquisition import Evidence, judge
 from trdimp_ros.tracking.rivals import BETTER, DOUBT, boxes_near
 from trdimp_ros.tracking.searching_tracker import SearchingTracker
-from trdimp_ros.tracking.target import TrackResult
-from trdimp_ros.tracking.whereabouts import Phase, Whereabouts, moved
+from trdimp_ros.tracking.target import TargetState, TrackResult
+from trdimp_ros.tracking.whereabouts import IN_PLACE, Phase, Whereabouts, moved, overlap
 
 
 class LongTermTracker(SearchingTracker):
@@ -173,7 +173,7 @@ class LongTermTracker(SearchingTracker):
         whereabouts.sought = self.detector_helps
         result = self._choose_peak(name, result)
         state = self.target(name)
-        embedding = self._embedding_to_judge(whereabouts, result, state.frame_number)
+        embedding = self._embedding_to_judge(whereabouts, result, state)
         unlikeness = None if embedding is None else whereabouts.appearance.unlikeness(embedding)
         verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
         clear = verdict is State.NORMAL and result.confidence >= CLEAR * state.usual_confidence
@@ -216,13 +216,14 @@ class LongTermTracker(SearchingTracker):
         return self.has_appearance_head and self.config.reacquire_looks > 0
 
     def _embedding_to_judge(
-        self, whereabouts: Whereabouts, result: TrackResult, frame_number: int
+        self, whereabouts: Whereabouts, result: TrackResult, state: TargetState
     ) -> NDArray[np.float32] | None:
         """What the thing that was found looks like; None where looks do not count, or nothing depends on them now."""
         if self._image is None or not self._looks_count or not result.found or whereabouts.appearance.mean is None:
             return None
         weak = result.confidence < whereabouts.threshold(self.config)
-        due = frame_number % IMAGES_BETWEEN == 0 or weak or whereabouts.strange > 0
+        jumped = overlap(whereabouts.last_fit, state) < IN_PLACE
+        due = state.frame_number % IMAGES_BETWEEN == 0 or weak or jumped or whereabouts.strange > 0
         if whereabouts.phase is Phase.SEEN and not due:
             return None
         return self.embeddings(self._image, [result.box])[0]
