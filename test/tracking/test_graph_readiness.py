@@ -10,11 +10,18 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
-from trdimp_ros.tracking import MultiTracker, State, Tracker, preset
+from trdimp_ros.tracking import MultiTracker, State, Tracker, device_steps, preset
+from trdimp_ros.tracking.crop_uploads import PixelUpload
 from trdimp_ros.tracking.device_steps import DeviceSteps
 from trdimp_ros.tracking.host_inputs import UpdateInputs
 
 FRAMES, BOXES = small_scene()
+
+
+@pytest.fixture(autouse=True)
+def crops_are_interpolated_as_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(device_steps, "crop_upload", PixelUpload)
+
 
 WAITS_FOR_THE_HOST = {
     "aten._local_scalar_dense",
@@ -131,7 +138,8 @@ def test_buffers_stay_where_they_are_even_for_a_new_target():
 
     def places() -> list[int]:
         memory, encoded = steps.memories(0).samples, steps.memories(0).templates.encoded
-        tensors = [*vars(steps.frames.tensors).values(), *vars(steps.updates.tensors).values(), steps.crops.pixels]
+        uploads = steps.frames.tensors, steps.updates.tensors, steps.crops._inputs.tensors
+        tensors = [*(tensor for upload in uploads for tensor in vars(upload).values()), steps.crops.pixels]
         tensors += [steps.filters, encoded.keys, encoded.values, memory.features, memory.sample_weights]
         return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, steps.box_stage._scorer._modulation]]
 

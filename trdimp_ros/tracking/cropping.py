@@ -1,7 +1,8 @@
 """Cutting the search area out of the image.
 
-Which pixels are needed is decided on the host, with integers. Only those are read from the image, converted and moved
-to the device, where one bilinear lookup does the padding and the resizing: the cost does not grow with the image.
+Which pixels are needed is decided on the host, with integers. Only those are read from the image and converted, and
+one bilinear lookup does the padding and the resizing, on a GPU there (`resample`), else on the host (`interpolate`):
+the cost does not grow with the image.
 """
 
 from __future__ import annotations
@@ -193,6 +194,25 @@ def write_pixels(crop: NDArray[np.uint8], destination: NDArray[np.uint8]) -> Non
     cv2.cvtColor(lines, cv2.COLOR_RGB2RGBA, dst=destination.reshape(*crop.shape[:2], 4))
 
 
+def interpolate(crop: Crop) -> torch.Tensor:
+    """Interpolate a crop on the host: first along its columns, then along its rows, in the arithmetic of `resample`.
+
+    Returns:
+        (3, OH, OW) float32, 0..255, for as many rows and columns as the crop has taps.
+    """
+    height, width = crop.pixels.shape[:2]
+    lines = torch.from_numpy(np.ascontiguousarray(crop.pixels)).view(height, width * 3).float()
+    patch = _between(lines, crop.rows).view(-1, width, 3).transpose(0, 1)  # (w, OH, 3)
+    patch = _between(patch.reshape(width, -1), crop.columns)  # (OW, OH * 3)
+    return patch.view(len(patch), -1, 3).permute(2, 1, 0)
+
+
+def _between(lines: torch.Tensor, taps: AxisTaps) -> torch.Tensor:
+    """Lines (O, N) interpolated between pairs of lines (L, N)."""
+    first, second = (lines.index_select(0, torch.from_numpy(index)) for index in (taps.first, taps.second))
+    return torch.lerp(first, second, torch.from_numpy(taps.fraction)[:, None])
+
+
 def sample_patch(
     image: NDArray[np.uint8],
     center: Pair,
@@ -216,16 +236,7 @@ def sample_patch(
     """
     plan = plan_crop(image.shape[:2], center, crop_size, output_size, mode, max_scale_change)
     size = output_size or plan.size
-    crop = read_crop(image, plan, size)
-    height, width = crop.pixels.shape[:2]
-    pixels = np.empty((height * width, 4), np.uint8)
-    write_pixels(crop.pixels, pixels)
-    side = max(size)
-    taps = torch.zeros(6, side)
-    for first, lines in ((0, crop.rows), (3, crop.columns)):
-        taps[first : first + 3, : len(lines.fraction)] = torch.from_numpy(stacked_taps(lines))
-    patch = resample(torch.from_numpy(pixels), torch.tensor([width]), taps)
-    return patch[..., : size[0], : size[1]], plan.coordinates
+    return interpolate(read_crop(image, plan, size))[None], plan.coordinates
 
 
 def stacked_taps(taps: AxisTaps) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from trdimp_ros.models.target_filter import score_size
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.box_stage import box_stage
 from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.crop_uploads import crop_upload
 from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.first_frame import LearnedTarget
 from trdimp_ros.tracking.frame_pass import (
@@ -40,7 +41,7 @@ from trdimp_ros.tracking.host_inputs import (
     parameter_inputs,
 )
 from trdimp_ros.tracking.template_memory import TemplateMemory, encoded_memory
-from trdimp_ros.tracking.uploads import CropUpload, rows
+from trdimp_ros.tracking.uploads import rows
 
 
 class TargetMemories(NamedTuple):
@@ -82,7 +83,7 @@ class DeviceSteps:
 
     Attributes:
         stage: Called with the name of each stage when its work has been issued, where nothing is recorded.
-        crops: Upload of the search areas' pixels: of the first target at all scales, then of the second, and so on.
+        crops: Upload of the search areas: of the first target at all scales, then of the second, and so on.
         frames: Upload of what the host decides for locating.
         updates: Upload of what the host decides for learning.
         filters: The target filters (T, C, K, K) float32.
@@ -96,9 +97,9 @@ class DeviceSteps:
         self._cells = side // STRIDE
         self._score_size = score_size((self._cells, self._cells), sizes.filter_size)
         scales = len(config.scale_factors)
-        self.crops = CropUpload(max_targets * scales, side, device)
+        self.crops = crop_upload(max_targets * scales, side, device)
         self.frames = FrameUpload(
-            FrameInputs, device, max_targets, scales=scales, candidates=config.num_init_random_boxes, side=side
+            FrameInputs, device, max_targets, scales=scales, candidates=config.num_init_random_boxes
         )
         self.updates = UpdateUpload(UpdateInputs, device, max_targets, samples=config.sample_memory_size)
         self._parameters = ParameterUpload(ParameterInputs, device)
@@ -208,7 +209,7 @@ class DeviceSteps:
         first, stop = targets.start, targets.stop
         scales, tokens = len(self._config.scale_factors), settings.attended_frames * self._cells**2
         inputs = DeviceInputs(
-            pixels=self.crops.pixels[first * scales : stop * scales],
+            patches=self.crops.patches(first * scales, stop * scales),
             frame=rows(self.frames.tensors, first, stop),
             parameters=self._parameters.tensors,
         )

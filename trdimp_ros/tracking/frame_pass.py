@@ -16,7 +16,6 @@ from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.box_stage import BoxQuestion, BoxStage
-from trdimp_ros.tracking.cropping import resample
 from trdimp_ros.tracking.frame_decision import pack_decision
 from trdimp_ros.tracking.frame_settings import FrameSettings
 from trdimp_ros.tracking.host_inputs import FrameInputs, ParameterInputs
@@ -55,12 +54,12 @@ class DeviceInputs(NamedTuple):
     """What has been uploaded for a frame of T targets at N scales.
 
     Attributes:
-        pixels: (T*N, P, 4) uint8, a crop for each target and scale, see `CropUpload`.
+        patches: (T*N, 3, S, S) float32 RGB 0..255, a search area for each target and scale.
         frame: What the host has decided for this frame.
         parameters: The parameters in force.
     """
 
-    pixels: torch.Tensor
+    patches: torch.Tensor
     frame: FrameInputs[torch.Tensor]
     parameters: ParameterInputs[torch.Tensor]
 
@@ -95,10 +94,8 @@ def locate_frame(
     """
     engine, frame = network.engine, inputs.frame
     targets, scales = frame.sample_scales.shape
-    crops = zip(inputs.pixels, frame.widths.flatten(0, 1), frame.taps.flatten(0, 1), strict=True)
-    patches = torch.cat([resample(*crop) for crop in crops])  # (T*N, 3, S, S)
     stage("crop")
-    fine, coarse = engine.backbone(patches)
+    fine, coarse = engine.backbone(inputs.patches)
     stage("backbone")
     features = engine.classification_feature(coarse)
     features = features.view(targets, scales, *features.shape[1:])  # (T, N, h, w, C)

@@ -35,8 +35,6 @@ class FrameInputs(Generic[Values]):
         sample_positions: The centres of the search areas of N scales.
         sample_scales: Their image pixels per pixel of the network input.
         uniform: Random numbers from 0 to 1 for the candidate boxes.
-        taps: First source line, second one and share of the second, for rows, then columns; see `stacked_taps`.
-        widths: Pixels in a line of the uploaded crops.
     """
 
     position: Values = shaped(2)
@@ -48,8 +46,6 @@ class FrameInputs(Generic[Values]):
     sample_positions: Values = shaped("scales", 2)
     sample_scales: Values = shaped("scales")
     uniform: Values = shaped("candidates", 4)
-    taps: Values = shaped("scales", 6, "side")
-    widths: Values = shaped("scales", 1)
 
 
 @dataclass(frozen=True)

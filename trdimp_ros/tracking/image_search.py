@@ -19,13 +19,14 @@ from trdimp_ros.models.inference import InferenceNetwork
 from trdimp_ros.models.target_filter import apply_filter, score_size
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.config import TrackerConfig
-from trdimp_ros.tracking.cropping import plan_crop, read_crop, resample, stacked_taps
+from trdimp_ros.tracking.crop_uploads import crop_upload
+from trdimp_ros.tracking.cropping import plan_crop, read_crop
 from trdimp_ros.tracking.device_steps import DeviceSteps
 from trdimp_ros.tracking.geometry import Coordinates, Pair, centered_sample_position, sample_location
 from trdimp_ros.tracking.graphs import GraphRunner
 from trdimp_ros.tracking.host_inputs import HostArray
 from trdimp_ros.tracking.localization import find_peak, without_neighborhood
-from trdimp_ros.tracking.uploads import CropUpload, Upload, rows, shaped
+from trdimp_ros.tracking.uploads import Upload, rows, shaped
 
 Values = TypeVar("Values")
 
@@ -36,14 +37,10 @@ class SearchInputs(Generic[Values]):
 
     Attributes:
         index: The index of the target that is looked for in it.
-        width: Pixels in a line of the uploaded crop.
-        taps: First source line, second one and share of the second, for rows, then columns; see `stacked_taps`.
         neighborhood: Height and width, in score cells, of the box round the peak in which no second one counts.
     """
 
     index: Values = shaped(1)
-    width: Values = shaped(1)
-    taps: Values = shaped(6, "side")
     neighborhood: Values = shaped(2)
 
 
@@ -93,9 +90,9 @@ class ImageSearch:
         self._score_size = score_size((cells, cells), network.config.filter_size)
         extra = (network.config.filter_size + 1) % 2
         self._cell = np.asarray([self._side / (length - extra) for length in self._score_size], np.float32)
-        self._crops = CropUpload(self._most, self._side, network.device)
+        self._crops = crop_upload(self._most, self._side, network.device)
         self._inputs: Upload[SearchInputs[HostArray], SearchInputs[torch.Tensor]] = Upload(
-            SearchInputs, network.device, self._most, side=self._side
+            SearchInputs, network.device, self._most
         )
         self._runner = GraphRunner(network.device, steps.uses_graphs)
 
@@ -117,6 +114,7 @@ class ImageSearch:
         for first in range(0, len(areas), self._most):
             group = areas[first : first + self._most]
             coordinates = [self._upload(image, row, area, config) for row, area in enumerate(group)]
+            self._crops.send()
             self._inputs.send()
             found = read_scores(self._runner.run(self._score, len(group)))
             peaks += [self._peak(row, where) for row, where in zip(found, coordinates, strict=True)]
@@ -132,13 +130,10 @@ class ImageSearch:
         plan = plan_crop(
             image.shape[:2], center, length, (side, side), config.border_mode, config.patch_max_scale_change
         )
-        crop = read_crop(image, plan, (side, side))
-        self._crops.send(row, crop.pixels)
+        self._crops.put(row, read_crop(image, plan, (side, side)))
         _, scale = sample_location(plan.coordinates, side)
         inputs = SearchInputs(
             index=np.array([area.target], np.float32),
-            width=np.array([crop.pixels.shape[1]], np.float32),
-            taps=np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)]),
             neighborhood=(config.target_neighborhood_scale * (area.size / scale) / self._cell).astype(np.float32),
         )
         self._inputs.fill(inputs, target=row)
@@ -147,9 +142,7 @@ class ImageSearch:
     def _score(self, count: int) -> torch.Tensor:
         """(count, 4) highest and second score of each area, row and column of the highest in cells."""
         network, inputs = self._network, rows(self._inputs.tensors, 0, count)
-        crops = zip(self._crops.pixels[:count], inputs.width, inputs.taps, strict=True)
-        patches = torch.cat([resample(*crop) for crop in crops])  # (B, 3, S, S)
-        _, coarse = network.engine.backbone(patches)
+        _, coarse = network.engine.backbone(self._crops.patches(0, count))
         feature = network.engine.classification_feature(coarse)  # (B, h, w, C)
         indices, encoded = inputs.index[:, 0].long(), self._encoded
         memory = EncodedMemory(encoded.keys.index_select(0, indices), encoded.values.index_select(0, indices))

@@ -219,6 +219,7 @@ class MultiTracker:
         image = check_image(image)
         indices = self._indices(names)
         areas = {index: self._upload_search_areas(index, image) for index in indices}
+        self._steps.crops.send()
         self._steps.frames.send()
         self.stage("upload")
         # Targets that follow one another on the device are located together.
@@ -307,8 +308,8 @@ class MultiTracker:
     def _upload_search_areas(self, index: int, image: NDArray[np.uint8]) -> list[Coordinates]:
         """Collect all that the device needs to locate a target; returns its search areas, one per scale."""
         areas = find_search_areas(image, self._tracked[index], self._config, self._network.config.filter_size)
-        for scale, pixels in enumerate(areas.crops):
-            self._steps.crops.send(index * len(areas.crops) + scale, pixels)
+        for scale, crop in enumerate(areas.crops):
+            self._steps.crops.put(index * len(areas.crops) + scale, crop)
         self._steps.frames.fill(areas.inputs, target=index)
         return areas.coordinates
 

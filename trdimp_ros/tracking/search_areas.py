@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trdimp_ros.models.config import STRIDE
 from trdimp_ros.tracking.config import TrackerConfig
-from trdimp_ros.tracking.cropping import plan_crop, read_crop, stacked_taps
+from trdimp_ros.tracking.cropping import Crop, plan_crop, read_crop
 from trdimp_ros.tracking.geometry import Coordinates, centered_sample_position, sample_location, scale_bounds
 from trdimp_ros.tracking.host_inputs import FrameInputs, HostArray
 from trdimp_ros.tracking.target import TrackedTarget
@@ -21,12 +21,12 @@ class SearchAreas:
 
     Attributes:
         coordinates: The edges of each in the image.
-        crops: Their pixels, (h, w, 3) uint8 each.
+        crops: Their pixels.
         inputs: What else the device needs of them.
     """
 
     coordinates: list[Coordinates]
-    crops: list[NDArray[np.uint8]]
+    crops: list[Crop]
     inputs: FrameInputs[HostArray]
 
 
@@ -43,16 +43,14 @@ def find_search_areas(
     """
     state, sample = tracked.state, config.image_sample_size
     center = centered_sample_position(state.position, float(state.scale), sample, sample // STRIDE, filter_size)
-    coordinates, crops, taps = [], [], []
+    coordinates, crops = [], []
     for factor in config.scale_factors:
         crop_size = np.full(2, state.scale * np.float32(factor) * np.float32(sample), np.float32)
         plan = plan_crop(
             image.shape[:2], center, crop_size, (sample, sample), config.border_mode, config.patch_max_scale_change
         )
-        crop = read_crop(image, plan, (sample, sample))
         coordinates.append(plan.coordinates)
-        crops.append(crop.pixels)
-        taps.append(np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)]))
+        crops.append(read_crop(image, plan, (sample, sample)))
     locations = [sample_location(one, sample) for one in coordinates]
     inputs = FrameInputs(
         position=state.position,
@@ -64,7 +62,5 @@ def find_search_areas(
         sample_positions=np.stack([position for position, _ in locations]),
         sample_scales=np.asarray([scale for _, scale in locations], np.float32),
         uniform=tracked.jitter(config.num_init_random_boxes),
-        taps=np.stack(taps),
-        widths=np.asarray([crop.shape[1] for crop in crops], np.float32),
     )
     return SearchAreas(coordinates, crops, inputs)

@@ -1,4 +1,4 @@
-"""From the host to the device: named numbers in one copy, and the pixels of search areas."""
+"""From the host to the device: named numbers in one copy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
-from trdimp_ros.tracking.cropping import MAX_SHRINK, write_pixels
 
 OnHost = TypeVar("OnHost")
 OnDevice = TypeVar("OnDevice")
@@ -73,29 +71,3 @@ class Upload(Generic[OnHost, OnDevice]):
         """Copy all numbers to the device."""
         if self._device is not self._host:
             self._device.copy_(self._host, non_blocking=True)
-
-
-class CropUpload:
-    """Room on the device for the pixels of search areas, always at the same address.
-
-    Args:
-        crops: The number of search areas B.
-        side: The side of the network input; a crop has at most `MAX_SHRINK` times as many lines.
-        device: The device that the pixels go to.
-
-    Attributes:
-        pixels: (B, P, 4) uint8 on the device; a crop fills the first of its P pixels, line by line, see `resample`.
-    """
-
-    def __init__(self, crops: int, side: int, device: torch.device) -> None:
-        room = (math.ceil(MAX_SHRINK * side) + 2) ** 2
-        self._host = torch.zeros(crops, room, 4, dtype=torch.uint8, pin_memory=device.type == "cuda")
-        self.pixels = self._host if device.type == "cpu" else torch.zeros_like(self._host, device=device)
-
-    def send(self, index: int, crop: NDArray[np.uint8]) -> None:
-        """Copy a crop (h, w, 3), only as many pixels as it has."""
-        height, width = crop.shape[:2]
-        used = self._host[index, : height * width]
-        write_pixels(crop, used.numpy())
-        if self.pixels is not self._host:
-            self.pixels[index, : height * width].copy_(used, non_blocking=True)

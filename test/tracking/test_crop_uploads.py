@@ -1,0 +1,50 @@
+"""Search areas are the same whoever interpolates them: the host, or a GPU in operations of fixed shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from trdimp_ros.tracking.crop_uploads import PatchUpload, PixelUpload, crop_upload
+from trdimp_ros.tracking.cropping import Crop, plan_crop, read_crop
+
+SIDE = 32
+CPU = torch.device("cpu")
+IMAGE = np.random.default_rng(0).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+
+
+def crop_at(row: float, column: float, size: float) -> Crop:
+    center, sizes = np.array([row, column], np.float32), np.array([size, size], np.float32)
+    return read_crop(IMAGE, plan_crop(IMAGE.shape[:2], center, sizes, (SIDE, SIDE), "replicate", None), (SIDE, SIDE))
+
+
+@given(st.lists(st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(1, 600)), min_size=1, max_size=3))
+def test_both_ways_give_the_same_search_areas(places):
+    on_host, on_device = PatchUpload(3, SIDE), PixelUpload(3, SIDE, CPU)
+    for upload in (on_host, on_device):
+        for index, place in enumerate(places):
+            upload.put(index, crop_at(*place))
+        upload.send()
+    found, expected = (upload.patches(0, len(places)) for upload in (on_host, on_device))
+    assert found.shape == (len(places), 3, SIDE, SIDE)
+    assert torch.equal(found, expected)
+
+
+def test_they_are_what_torch_makes_of_the_image():
+    upload = PatchUpload(1, SIDE)
+    upload.put(0, crop_at(45, 60, 64))
+    whole = torch.from_numpy(IMAGE[45 - 31 : 45 + 33, 60 - 31 : 60 + 33]).permute(2, 0, 1)[None].float()
+    expected = functional.interpolate(whole, (SIDE, SIDE), mode="bilinear", align_corners=False)
+    assert torch.allclose(upload.patches(0, 1), expected, atol=1e-3)
+
+
+def test_search_areas_stay_where_they_are():
+    upload = crop_upload(2, SIDE, CPU)
+    upload.put(0, crop_at(20, 30, 40))
+    before = upload.patches(0, 2)
+    upload.put(1, crop_at(50, 60, 90))
+    assert upload.patches(0, 2).data_ptr() == before.data_ptr()
+    assert not torch.equal(before[0], before[1])
