@@ -177,8 +177,7 @@ SIGNAL_AFTERWARDS = """
 import gc, signal, threading
 from trdimp_ros.checkpoints import bundled_network
 from trdimp_ros.media.scene import RenderedScene
-from trdimp_ros.models.openvino_engine import CompiledStage, OpenVinoEngine, OpenVinoThreads
-from trdimp_ros.models.transformer import EncodedMemory, Transformer
+from trdimp_ros.models.openvino_engine import OpenVinoEngine
 from trdimp_ros.tracking import Tracker, preset
 
 scene = RenderedScene()

@@ -124,21 +124,21 @@ def looked_at(whereabouts: Whereabouts, where: TargetState, unlikeness: float | 
 def test_something_strange_that_has_left_the_targets_place_is_followed_in_doubt_and_not_trusted():
     whereabouts, elsewhere = known_target(), at(column=100)
     assert looked_at(whereabouts, elsewhere, STRANGE_LOOKS) is State.UNCERTAIN
-    assert whereabouts.is_sought
+    assert whereabouts.to_be_searched
     assert (whereabouts.last_fit.position == at().position).all()
     for _ in range(20):
         assert looked_at(whereabouts, elsewhere, STRANGE_LOOKS) is State.UNCERTAIN
     assert whereabouts.phase is Phase.SEEN, "following something in doubt is worth more than nothing"
     assert looked_at(whereabouts, elsewhere, None) is State.UNCERTAIN, "nobody has looked"
     assert looked_at(whereabouts, elsewhere, USUAL_LOOKS) is State.NORMAL
-    assert not whereabouts.is_sought
+    assert not whereabouts.to_be_searched
     assert (whereabouts.last_fit.position == elsewhere.position).all()
 
 
 def test_something_strange_in_the_targets_place_is_the_target_half_hidden():
     whereabouts = known_target()
     assert looked_at(whereabouts, at(column=62), STRANGE_LOOKS) is State.NORMAL
-    assert not whereabouts.is_sought
+    assert not whereabouts.to_be_searched
     assert (whereabouts.last_fit.position == at().position).all(), "whoever hides it may move on"
 
 
@@ -153,6 +153,31 @@ def test_what_stays_strange_for_long_is_the_target_changed_for_good():
     states = [looked_at(whereabouts, at(column=100), STRANGE_LOOKS) for _ in range(LONGEST_DOUBT + 1)]
     assert states == [State.UNCERTAIN] * LONGEST_DOUBT + [State.NORMAL]
     assert whereabouts.appearance.mean is None, "its looks are learned anew"
+
+
+def test_doubt_ends_with_the_search():
+    whereabouts, where = known_target(), at(column=100)
+    assert looked_at(whereabouts, where, STRANGE_LOOKS) is State.UNCERTAIN
+    for changes in ({"reacquire_budget": 0}, {"reacquire_looks": 0.0}):
+        config, copy = dataclasses.replace(CONFIG, **changes), dataclasses.replace(whereabouts)
+        assert judge(copy, seen(State.NORMAL, 0.9, where), Evidence(where, IMAGE), config) is State.NORMAL
+        assert not copy.to_be_searched
+
+
+def test_images_that_are_not_in_a_row_do_not_lose_a_target_in_doubt():
+    whereabouts, where = known_target(), at(column=100)
+    for _ in range(40):
+        looked_at(whereabouts, where, STRANGE_LOOKS)
+        told(whereabouts, UNCERTAIN, where=where)
+    assert whereabouts.phase is Phase.SEEN
+
+
+def test_a_target_that_is_lost_is_no_longer_astray():
+    whereabouts = known_target()
+    looked_at(whereabouts, at(column=100), STRANGE_LOOKS)
+    assert (whereabouts.astray, whereabouts.to_be_searched) == (1, True)
+    whereabouts.lose()
+    assert (whereabouts.astray, whereabouts.to_be_searched) == (0, True)
 
 
 def test_without_a_search_nothing_is_doubted():

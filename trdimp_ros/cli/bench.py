@@ -21,7 +21,7 @@ from trdimp_ros.media.sources import Frame
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import Box, MultiTracker, State, TargetState, preset
-from trdimp_ros.tracking.devices import PRECISIONS, choose_device, threads_in_use, use_threads
+from trdimp_ros.tracking.devices import PRECISIONS, choose_device, threads_in_use, torch_threads, use_threads
 from trdimp_ros.tracking.engines import choose_engine, engine_name, share_threads
 from trdimp_ros.tracking.frame_pass import no_stage
 
@@ -182,12 +182,8 @@ class UnitClock:
     @torch.inference_mode()
     def __call__(self) -> float:
         """Milliseconds, the better of two."""
-        beside_engine = torch.get_num_threads()
-        torch.set_num_threads(threads_in_use())
-        try:
+        with torch_threads(threads_in_use()):
             return min(_milliseconds(lambda: self._backbone(self._image), self._timer) for _ in range(2))
-        finally:
-            torch.set_num_threads(beside_engine)
 
 
 def set_back(tracker: MultiTracker, still: TargetState) -> None:

@@ -170,16 +170,19 @@ class LongTermTracker(SearchingTracker):
     def _judge(self, name: Hashable, result: TrackResult) -> TrackResult:
         """What is said of a target, and where it is looked for next."""
         whereabouts = self._whereabouts[name]
-        whereabouts.sought = self.detector_helps
+        whereabouts.detector_helps = self.detector_helps
         result = self._choose_peak(name, result)
         state = self.target(name)
         embedding = self._embedding_to_judge(whereabouts, result, state)
-        unlikeness = None if embedding is None else whereabouts.appearance.unlikeness(embedding)
+        anew = whereabouts.appearance.mean is None
+        unlikeness = None if embedding is None or anew else whereabouts.appearance.unlikeness(embedding)
         verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
         clear = verdict is State.NORMAL and result.confidence >= CLEAR * state.usual_confidence
-        anew = whereabouts.appearance.mean is None
-        if embedding is not None and ((clear and state.frame_number % IMAGES_BETWEEN == 0) or anew):
+        due = anew or (state.frame_number % IMAGES_BETWEEN == 0 and not whereabouts.strange)
+        if embedding is not None and clear and due:
             whereabouts.appearance.update(embedding)
+        if whereabouts.astray:
+            self._keep_as_trusted(name)
         if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
             self._not_to_learn.add(name)
         if verdict is State.NOT_FOUND and whereabouts.phase is not Phase.SEEN:
@@ -187,6 +190,17 @@ class LongTermTracker(SearchingTracker):
             state = self.target(name)
             return dataclasses.replace(result, state=verdict, box=box_at(state.position, state.size))
         return dataclasses.replace(result, state=verdict)
+
+    def _keep_as_trusted(self, name: Hashable) -> None:
+        """What is followed in doubt changes neither the usual confidence of a target nor the size seen clearly."""
+        fit, state = self._whereabouts[name].last_fit, self.target(name)
+        state = dataclasses.replace(
+            state,
+            usual_confidence=fit.usual_confidence,
+            clear_size=fit.clear_size,
+            clear_scale=fit.clear_scale,
+        )
+        self.set_target(name, state)
 
     def _choose_peak(self, name: Hashable, result: TrackResult) -> TrackResult:
         """The result, or that of the second peak of the scores if this looks much more like the target."""
@@ -219,11 +233,12 @@ class LongTermTracker(SearchingTracker):
         self, whereabouts: Whereabouts, result: TrackResult, state: TargetState
     ) -> NDArray[np.float32] | None:
         """What the thing that was found looks like; None where looks do not count, or nothing depends on them now."""
-        if self._image is None or not self._looks_count or not result.found or whereabouts.appearance.mean is None:
+        if self._image is None or not self._looks_count or not result.found:
             return None
         weak = result.confidence < whereabouts.threshold(self.config)
         jumped = overlap(whereabouts.last_fit, state) < IN_PLACE
         due = state.frame_number % IMAGES_BETWEEN == 0 or weak or jumped or whereabouts.strange > 0
+        due = due or whereabouts.appearance.mean is None
         if whereabouts.phase is Phase.SEEN and not due:
             return None
         return self.embeddings(self._image, [result.box])[0]
@@ -232,7 +247,11 @@ class LongTermTracker(SearchingTracker):
         """The targets that are on one object with another one that fits better."""
         if not self.config.exclusivity_overlap:
             return []
-        unverified = [name for name in results if self._whereabouts[name].phase is not Phase.SEEN]
+        unverified = [
+            name
+            for name in results
+            if self._whereabouts[name].phase is not Phase.SEEN or self._whereabouts[name].astray
+        ]
         return displaced(results, self.config.exclusivity_overlap, unverified)
 
     def _displace(self, name: Hashable, result: TrackResult) -> TrackResult:

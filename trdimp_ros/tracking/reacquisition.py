@@ -3,7 +3,8 @@
 A target that was not seen clearly for some images is lost. What may be the target again counts only after
 verification: a score above a threshold of its own, clear of the second best, a box of believable size, and all that in
 several images in a row. Until then the target's state is uncertain and nothing is learned. The same holds while what is
-tracked does not look like the target: something may have passed before it and taken the tracker along.
+tracked does not look like the target and has left its place: something may have passed before it and taken the tracker
+along.
 """
 
 from __future__ import annotations
@@ -95,8 +96,10 @@ def judge(whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, con
     state, threshold = evidence.state, whereabouts.threshold(config)
     sure = result.confidence >= threshold * demanded(evidence.unlikeness, config.reacquire_looks)
     if whereabouts.phase is Phase.SEEN:
-        if whereabouts.can_be_lost(config):
+        if config.reacquire_budget and config.reacquire_looks:
             whereabouts.look(state, evidence.unlikeness)
+        else:  # nobody would look for it elsewhere
+            whereabouts.forget_doubt()
         weak = result.found and not sure and whereabouts.can_be_lost(config)
         if weak and has_left(whereabouts, state.position, evidence.image_size):
             result = dataclasses.replace(result, state=State.NOT_FOUND)
@@ -123,7 +126,7 @@ def judge(whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, con
 
 def _judge_seen(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:
     if result.state in TRUSTED and whereabouts.strange:
-        whereabouts.images_unclear += 1
+        whereabouts.follow_in_doubt()
         return State.UNCERTAIN if whereabouts.astray else result.state
     if result.state in TRUSTED:
         whereabouts.trust(state)

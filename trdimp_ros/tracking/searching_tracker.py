@@ -14,7 +14,7 @@ from trdimp_ros.tracking.image_search import AreaToSearch, ScorePeak
 from trdimp_ros.tracking.reacquisition import is_candidate
 from trdimp_ros.tracking.rivals import BETTER, boxes_near
 from trdimp_ros.tracking.search_plan import SearchPlace, shares
-from trdimp_ros.tracking.whereabouts import Phase, Whereabouts
+from trdimp_ros.tracking.whereabouts import Whereabouts
 
 
 class SearchingTracker(AppearanceTracker):
@@ -35,13 +35,13 @@ class SearchingTracker(AppearanceTracker):
             image: (H, W, 3) uint8 RGB, in which the targets were located.
             names: The targets that have been located in it.
         """
-        sought = [name for name in names if self._whereabouts[name].is_sought]
+        sought = [name for name in names if self._whereabouts[name].to_be_searched]
         if not sought:
             return
         self._turn += 1
         planned = [
             (name, place)
-            for name, share in zip(sought, shares(self.config.reacquire_budget, len(sought), self._turn), strict=True)
+            for name, share in self._shares(sought).items()
             for place in self._plan(name, share, image.shape[:2])
         ]
         peaks = self.search(image, [self._area(name, place) for name, place in planned])
@@ -49,8 +49,18 @@ class SearchingTracker(AppearanceTracker):
         for name in sought:
             mine = [(place, peak) for (other, place), peak in zip(planned, peaks, strict=True) if other == name]
             found = self._best(name, mine)
-            if found is not None and self._looks_better(name, image, found[1].position):
+            if found is not None and self._looks_better(name, image, *found):
                 self._propose(name, *found)
+
+    def _shares(self, sought: list[Hashable]) -> dict[Hashable, int]:
+        """How many areas are searched for each target: one for those astray, what they leave for those lost."""
+        budget, turn = self.config.reacquire_budget, self._turn
+        counts = dict(zip(sought, shares(budget, len(sought), turn), strict=True))
+        counts = {name: min(count, 1) if self._whereabouts[name].astray else count for name, count in counts.items()}
+        lost = [name for name in sought if not self._whereabouts[name].astray]
+        for name, more in zip(lost, shares(budget - sum(counts.values()), len(lost), turn), strict=True):
+            counts[name] += more
+        return counts
 
     def _propose(self, name: Hashable, place: SearchPlace, peak: ScorePeak) -> None:
         """Put a target on probation where it has perhaps been found."""
@@ -62,10 +72,10 @@ class SearchingTracker(AppearanceTracker):
 
     def _plan(self, name: Hashable, count: int, image_size: tuple[int, ...]) -> list[SearchPlace]:
         whereabouts = self._whereabouts[name]
-        if whereabouts.astray:  # something is tracked meanwhile: one area is enough
-            count = min(count, 1)
-            if whereabouts.astray % 2:  # what lost targets are looked for in by tracking itself
-                return [SearchPlace(whereabouts.as_lost().position, 1.0)][:count]
+        if whereabouts.astray and count:
+            whereabouts.looks_elsewhere = not whereabouts.looks_elsewhere
+            if whereabouts.looks_elsewhere:  # next time; where a lost target is looked for by tracking itself
+                return [SearchPlace(whereabouts.as_lost().position, 1.0)]
         side = float(whereabouts.last_fit.clear_scale) * self.config.image_sample_size
         return whereabouts.schedule.take(count, whereabouts.as_lost(), (image_size[0], image_size[1]), side)
 
@@ -88,20 +98,21 @@ class SearchingTracker(AppearanceTracker):
             return None
         return place, best
 
-    def _looks_better(self, name: Hashable, image: NDArray[np.uint8], position: Pair) -> bool:
+    def _looks_better(self, name: Hashable, image: NDArray[np.uint8], place: SearchPlace, peak: ScorePeak) -> bool:
         """Whether something elsewhere looks much more like a target than what is tracked in its stead."""
         whereabouts, state = self._whereabouts[name], self.target(name)
         if not whereabouts.astray:
             return True
-        if whereabouts.unlikeness is None or (np.abs(position - state.position) <= state.size / 2).all():
+        if whereabouts.unlikeness is None or (np.abs(peak.position - state.position) <= state.size / 2).all():
             return False
-        embeddings = self.embeddings(image, boxes_near(position, whereabouts.clear_size))
+        size = whereabouts.clear_size * np.float32(place.size_factor)
+        embeddings = self.embeddings(image, boxes_near(peak.position, size))
         return min(whereabouts.appearance.unlikeness(one) for one in embeddings) <= BETTER * whereabouts.unlikeness
 
     def _taken(self, name: Hashable, position: Pair) -> bool:
-        """Whether another target is seen at a place."""
+        """Whether another target is seen at a place, and certainly is that target."""
         for other, whereabouts in self._whereabouts.items():
-            if other != name and whereabouts.phase is not Phase.LOST:
+            if other != name and not whereabouts.to_be_searched:
                 state = self.target(other)
                 if (np.abs(position - state.position) <= state.size / 2).all():
                     return True

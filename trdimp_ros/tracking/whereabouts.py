@@ -58,12 +58,14 @@ class Whereabouts:
         confirmed: Images in which it was seen again while on probation.
         on_probation: Images that the probation has lasted.
         in_past: Whether the target is looked for in images of the past, whose motion its last fit has made already.
-        sought: Whether somebody else than the tracker's own search looks for it when it is lost.
+        detector_helps: Whether somebody else than the tracker's own search looks for it when it is lost.
         appearance: What it looked like when it was seen clearly.
         unlikeness: How much what was found last differs from that; None: it was never looked at.
         strange: For so many images what is tracked has not looked like the target.
         astray: For so many of them it has not been where the target fitted last either: perhaps it is something else.
-        schedule: Where it is looked for while it is lost.
+        looks_elsewhere: Whether the next area that is searched for an astray target is one of the schedule, not the one
+            round its last fit: the two take turns.
+        schedule: Where it is looked for while it is lost or astray.
     """
 
     last_fit: TargetState
@@ -78,11 +80,12 @@ class Whereabouts:
     confirmed: int = 0
     on_probation: int = 0
     in_past: bool = False
-    sought: bool = False
+    detector_helps: bool = False
     appearance: Appearance = field(default_factory=Appearance)
     unlikeness: float | None = None
     strange: int = 0
     astray: int = 0
+    looks_elsewhere: bool = False
     schedule: SearchSchedule = field(default_factory=SearchSchedule)
 
     def __post_init__(self) -> None:
@@ -146,14 +149,24 @@ class Whereabouts:
         """
         if unlikeness is not None:
             self.unlikeness = unlikeness
-            known = self.appearance.settled and unlikeness > (FAMILIAR if self.strange else STRANGE)
-            self.strange = self.strange + 1 if known else 0
+            looks_strange = self.appearance.settled and unlikeness > (FAMILIAR if self.strange else STRANGE)
+            self.strange = self.strange + 1 if looks_strange else 0
         away = self.strange and overlap(self.last_fit, state) < IN_PLACE
         self.astray = self.astray + 1 if away else 0
         if self.astray == 1:
             self.schedule = SearchSchedule()
-        if self.astray > LONGEST_DOUBT:
-            self.strange, self.astray, self.appearance = 0, 0, Appearance()
+        if self.strange > LONGEST_DOUBT:
+            self.forget_doubt()
+            self.appearance = Appearance()
+
+    def forget_doubt(self) -> None:
+        """Take what is tracked for the target."""
+        self.strange = self.astray = 0
+
+    def follow_in_doubt(self) -> None:
+        """Take note of an image in which it was found, but did not look like the target."""
+        self.images_unclear += 1
+        self.missed = 0.0
 
     def back_to_last_fit(self, state: TargetState) -> TargetState:
         """The state of a target that is put back to where it fitted last, with the size seen clearly last."""
@@ -170,16 +183,17 @@ class Whereabouts:
 
     def can_be_lost(self, config: TrackerConfig) -> bool:
         """Whether anybody looks for it when it is lost."""
-        return bool(config.reacquire_budget) or self.sought
+        return bool(config.reacquire_budget) or self.detector_helps
 
     def lose(self) -> None:
         """Start looking for it elsewhere."""
         if self.phase is Phase.SEEN:
             self.schedule = SearchSchedule()
-        self.phase, self.strange, self.astray = Phase.LOST, 0, 0
+        self.phase = Phase.LOST
+        self.forget_doubt()
 
     @property
-    def is_sought(self) -> bool:
+    def to_be_searched(self) -> bool:
         """Whether it is lost, or what is tracked may be something else."""
         return self.phase is Phase.LOST or (self.phase is Phase.SEEN and self.astray > 0)
 
