@@ -46,8 +46,8 @@ def share_threads(engine: EngineFactory, count: int) -> EngineFactory:
     """Give the processor's threads to whoever computes most: to the engine openvino, if it is that, else to torch.
 
     Beside OpenVINO torch is left one thread. What remains for it are small operations, and the threads that OpenMP
-    would keep waiting for the next one take the cores from OpenVINO's. Torch keeps the number for each thread of the program:
-    this holds in the one that calls, and in those that use torch for the first time later.
+    would keep waiting for the next one take the cores from OpenVINO's. Torch keeps this number for each thread of the
+    program: it holds in the one that calls, and in those that use torch for the first time later.
 
     Args:
         engine: The engine, from `choose_engine`.
