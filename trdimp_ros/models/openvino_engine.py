@@ -86,9 +86,14 @@ class CompiledStage:
         if shapes not in self._requests:
             self._requests[shapes] = self._compile(inputs)
         request = self._requests[shapes]
-        results = request.infer([one.contiguous().numpy() for one in inputs], share_inputs=True, share_outputs=True)
+        arrays = [one.contiguous().numpy() for one in inputs]  # they have to live until the results are there
+        tensor = import_openvino().Tensor
+        # Given one by one: `infer` with a list of them first finds out, for 0.1 ms, what it has been given.
+        for index, array in enumerate(arrays):
+            request.set_input_tensor(index, tensor(array, shared_memory=True))
+        request.infer()
         # Copied, because the next call overwrites them: they are small, and a frame's are needed until it is learned.
-        return [torch.from_numpy(np.array(results[index])) for index in range(len(results))]
+        return [torch.from_numpy(np.array(result.data)) for result in request.output_tensors]
 
     def _compile(self, inputs: Sequence[torch.Tensor]) -> Any:
         openvino = import_openvino()
