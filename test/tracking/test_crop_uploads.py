@@ -41,6 +41,19 @@ def test_they_are_what_torch_makes_of_the_image():
     assert torch.allclose(upload.patches(0, 1), expected, atol=1e-3)
 
 
+def test_the_order_of_an_image_in_memory_does_not_matter():
+    plan = plan_crop(
+        IMAGE.shape[:2], np.array([45, 60], np.float32), np.full(2, 64, np.float32), (SIDE, SIDE), "replicate", None
+    )
+    planar = np.ascontiguousarray(IMAGE.transpose(2, 0, 1)).transpose(1, 2, 0)  # as it comes from torch
+    for upload in (PatchUpload(2, SIDE), PixelUpload(2, SIDE, CPU)):
+        for index, image in enumerate((IMAGE, planar)):
+            upload.put(index, read_crop(image, plan, (SIDE, SIDE)))
+        upload.send()
+        one, other = upload.patches(0, 2)
+        assert torch.equal(one, other)
+
+
 def test_search_areas_stay_where_they_are():
     upload = crop_upload(2, SIDE, CPU)
     upload.put(0, crop_at(20, 30, 40))

@@ -201,7 +201,7 @@ def interpolate(crop: Crop) -> torch.Tensor:
         (3, OH, OW) float32, 0..255, for as many rows and columns as the crop has taps.
     """
     height, width = crop.pixels.shape[:2]
-    lines = torch.from_numpy(crop.pixels.astype(np.float32)).view(height, width * 3)
+    lines = torch.from_numpy(crop.pixels.astype(np.float32, order="C")).view(height, width * 3)
     patch = _between(lines, crop.rows).view(-1, width, 3).transpose(0, 1)  # (w, OH, 3)
     patch = _between(patch.reshape(width, -1), crop.columns)  # (OW, OH * 3)
     return patch.view(len(patch), -1, 3).permute(2, 1, 0)
