@@ -77,7 +77,7 @@ def test_it_is_uncertain_before_it_counts_as_found(found_again):
 
 
 def test_what_comes_back_must_score_higher_where_it_does_not_look_like_the_target():
-    """With next to no difference allowed the target itself looks wrong; it then needs 1.2 of its usual score."""
+    """With next to no difference allowed the target itself looks wrong; it then needs 1.6 of its usual score."""
     changes = {"reacquire_budget": 3, "reacquire_share": 0.8}
     counted, not_counted = (
         [result.state for result in gone_and_back(compact_tracker(reacquire_looks=looks, **changes))[18:]]

@@ -156,6 +156,12 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(toy_bank, tmp_path):
     Trainer(replace(TINY_NETWORK, key_channels=4), TOY, toy_bank).save(path)
     with pytest.raises(ValueError, match="is of another network"):
         trainer.resume(path)
+    trainer.save(path)
+    state = torch.load(path, weights_only=True)
+    del state["network"]["classifier.filter_optimizer.filter_reg"]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"another version of this package.*filter_reg and 0 more"):
+        trainer.resume(path)
 
 
 def test_a_run_goes_on_only_with_its_own_configuration_and_data(toy_bank, boxed_bank, tmp_path):

@@ -74,7 +74,7 @@ class SearchingTracker(AppearanceTracker):
         whereabouts = self._whereabouts[name]
         if whereabouts.astray and count:
             whereabouts.looks_elsewhere = not whereabouts.looks_elsewhere
-            if whereabouts.looks_elsewhere:  # next time; where a lost target is looked for by tracking itself
+            if whereabouts.looks_elsewhere:  # the next time; now where the target fitted last, and tracking has left
                 return [SearchPlace(whereabouts.as_lost().position, 1.0)]
         side = float(whereabouts.last_fit.clear_scale) * self.config.image_sample_size
         return whereabouts.schedule.take(count, whereabouts.as_lost(), (image_size[0], image_size[1]), side)

@@ -224,6 +224,12 @@ class Trainer:
             raise ValueError(f"{path}: not a checkpoint of a training, or damaged; delete it to start anew") from error
         if state["network_config"] != self._network.config.to_json():
             raise ValueError(f"{path}: is of another network; give another --out. It holds {state['network_config']}")
+        differs = sorted(state["network"].keys() ^ self._network.state_dict().keys())
+        if differs:
+            raise ValueError(
+                f"{path}: was written by another version of this package, whose network differs in {differs[0]} and "
+                f"{len(differs) - 1} more; go on with that version, or give another --out and start anew"
+            )
         return state
 
     def _load(self, state: dict[str, Any]) -> None:
