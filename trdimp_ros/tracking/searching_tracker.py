@@ -73,8 +73,8 @@ class SearchingTracker(AppearanceTracker):
     def _plan(self, name: Hashable, count: int, image_size: tuple[int, ...]) -> list[SearchPlace]:
         whereabouts = self._whereabouts[name]
         if whereabouts.astray and count:
-            whereabouts.looks_elsewhere = not whereabouts.looks_elsewhere
-            if whereabouts.looks_elsewhere:  # the next time; now where the target fitted last, and tracking has left
+            whereabouts.searched_last_fit = not whereabouts.searched_last_fit
+            if whereabouts.searched_last_fit:  # tracking, which searches it for lost targets, has left it
                 return [SearchPlace(whereabouts.as_lost().position, 1.0)]
         side = float(whereabouts.last_fit.clear_scale) * self.config.image_sample_size
         return whereabouts.schedule.take(count, whereabouts.as_lost(), (image_size[0], image_size[1]), side)

@@ -63,8 +63,8 @@ class Whereabouts:
         unlikeness: How much what was found last differs from that; None: it was never looked at.
         strange: For so many images what is tracked has not looked like the target.
         astray: For so many of them it has not been where the target fitted last either: perhaps it is something else.
-        looks_elsewhere: Whether the next area that is searched for an astray target is one of the schedule, not the one
-            round its last fit: the two take turns.
+        searched_last_fit: Whether the area searched last for an astray target was the one round its last fit: that and
+            those of the schedule take turns.
         schedule: Where it is looked for while it is lost or astray.
     """
 
@@ -85,7 +85,7 @@ class Whereabouts:
     unlikeness: float | None = None
     strange: int = 0
     astray: int = 0
-    looks_elsewhere: bool = False
+    searched_last_fit: bool = False
     schedule: SearchSchedule = field(default_factory=SearchSchedule)
 
     def __post_init__(self) -> None:
@@ -128,7 +128,7 @@ class Whereabouts:
         if self.phase is Phase.SEEN and self.images_unclear == 0:
             self._measure_speeds(state.position)
         self.phase, self.images_unclear, self.missed, self.in_past = Phase.SEEN, 0, 0.0, False
-        self.strange = self.astray = 0
+        self.forget_doubt()
         self.last_fit = dataclasses.replace(state)
         self.place_in_scene = self.place_in_image = state.position
 
