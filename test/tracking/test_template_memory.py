@@ -7,7 +7,7 @@ import torch
 
 from trdimp_ros.models.transformer import Transformer
 from trdimp_ros.tracking import template_memory
-from trdimp_ros.tracking.template_memory import TemplateMemory, encoded_memory
+from trdimp_ros.tracking.template_memory import TemplateMemory, TemplateStep, encoded_memory
 
 TOKENS, CHANNELS, KEYS = 9, 16, 8
 
@@ -77,22 +77,62 @@ def test_a_copy_goes_on_by_itself():
     assert not torch.equal(original.encoded.values, copy.encoded.values)
 
 
-def test_a_frame_can_be_retired_bit_by_bit_without_changing_what_is_in_use(monkeypatch):
+def run_steps(memory: TemplateMemory, steps: list[TemplateStep]) -> None:
+    for step in steps:
+        memory.run_step(step, torch.tensor([memory.next_slot]))
+
+
+def test_the_work_can_be_done_step_by_step(monkeypatch):
+    """What the decoder uses changes in one step alone, and in the end it is the same."""
     monkeypatch.setattr(template_memory, "CACHE_BYTES", 4 * TOKENS**2)  # a part is one frame
-    at_once, bit_by_bit = make_memory(4), make_memory(4)
-    for memory in (at_once, bit_by_bit):
+    at_once, step_by_step = make_memory(4), make_memory(4)
+    for memory in (at_once, step_by_step):
         memory.reset(*random_frame(0, count=3))
-        assert memory.parts_to_retire() == []  # there is a free slot
+        assert memory.next_steps() == []  # there is a free slot
         memory.insert(*random_frame(1))
-    in_use = bit_by_bit.encoded.values.clone()
-    slot, retired = torch.tensor([bit_by_bit.next_slot]), []
-    for _ in range(6):
-        for part in bit_by_bit.parts_to_retire(share=0.4):
-            bit_by_bit.retire(slot, part)
-            retired.append(part)
-    assert retired == [0, 1, 2, 3]
-    assert torch.equal(bit_by_bit.encoded.values, in_use)
-    for memory in (at_once, bit_by_bit):
-        memory.insert(*random_frame(2))
-    torch.testing.assert_close(bit_by_bit.encoded.values, at_once.encoded.values, atol=1e-6, rtol=1e-6)
-    assert bit_by_bit.parts_to_retire() == [0, 1, 2, 3]
+    kinds = []
+    for number in range(2, 6):
+        run_steps(step_by_step, step_by_step.next_steps())
+        slot = torch.tensor([step_by_step.next_slot])
+        step_by_step.claim_slot()
+        step_by_step.store(slot, *random_frame(number))
+        kinds = []
+        while steps := step_by_step.next_steps(1):
+            before = step_by_step.encoded.values.clone()
+            run_steps(step_by_step, steps)
+            changed = not torch.equal(step_by_step.encoded.values, before)
+            assert changed == (steps[0].kind == "encode")
+            kinds.append(steps[0].kind)
+        at_once.insert(*random_frame(number))
+        torch.testing.assert_close(step_by_step.encoded.values, at_once.encoded.values, atol=1e-6, rtol=1e-6)
+    assert kinds == ["attend"] * 4 + ["encode"] + ["retire"] * 4
+
+
+def test_no_frame_is_retired_where_none_may_be():
+    memory = make_memory(3)
+    memory.reset(*random_frame(0, count=3))
+    assert memory.next_steps(retire=False) == []
+    assert [step.kind for step in memory.next_steps()] == ["retire"]
+    assert memory.next_steps(retire=False) == []
+
+
+@pytest.mark.parametrize(
+    ("spread", "frames", "expected"), [(False, 1, 4), (False, 5, 1), (False, 3, 2), (True, 5, 2), (True, 1, 9)]
+)
+def test_steps_are_shared_out_evenly(monkeypatch, spread, frames, expected):
+    monkeypatch.setattr(template_memory, "CACHE_BYTES", 4 * TOKENS**2)
+    assert make_memory(4).steps_a_frame(frames, spread) == expected
+
+
+def test_a_copy_made_while_a_frame_enters_goes_on_with_it():
+    original, copy = make_memory(3), make_memory(3)
+    original.reset(*random_frame(0, count=3))
+    run_steps(original, original.next_steps())
+    slot = torch.tensor([original.next_slot])
+    original.claim_slot()
+    original.store(slot, *random_frame(1))
+    run_steps(original, original.next_steps(1))
+    copy.copy_from(original)
+    for memory in (original, copy):
+        run_steps(memory, memory.next_steps(retire=False))
+    assert torch.equal(copy.encoded.values, original.encoded.values)

@@ -15,7 +15,7 @@ from trdimp_ros.checkpoints import BUNDLED_PRESET
 from trdimp_ros.checkpoints.weights import load_network, save_network
 from trdimp_ros.cli.options import add_changes_argument
 from trdimp_ros.media.drawing import write_image
-from trdimp_ros.models.compact import COMPACT_NETWORK
+from trdimp_ros.models.compact import COMPACT_NETWORKS
 from trdimp_ros.parameters import changed_by_text
 from trdimp_ros.tracking import preset
 from trdimp_ros.tracking.engines import ENGINES
@@ -38,6 +38,12 @@ SAVE_SECONDS = 120
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="folders with an index.csv, or packed files; all together"
+    )
+    parser.add_argument(
+        "--network",
+        choices=COMPACT_NETWORKS,
+        default="compact",
+        help="compact_resnet: with the backbone of the first generation, to compare with (%(default)s)",
     )
     parser.add_argument("--pack", type=Path, metavar="FILE", help="only write all data as one small file")
     parser.add_argument("--out", type=Path, default=Path("training"), help="checkpoint, log, pictures (%(default)s)")
@@ -75,7 +81,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     device = start_processes()
     bank = load_image_bank(options.data, "train").to(device)
     precision = fastest_precision(device) if options.precision == "auto" else PRECISIONS[options.precision]
-    trainer = Trainer(COMPACT_NETWORK, config, bank, precision, options.engine)
+    trainer = Trainer(COMPACT_NETWORKS[options.network], config, bank, precision, options.engine)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / CHECKPOINT
     if checkpoint.is_file():

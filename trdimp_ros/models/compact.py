@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trdimp_ros.models.backbones import EfficientNetLite0Config
+from dataclasses import replace
+
+from trdimp_ros.models.backbones import EfficientNetLite0Config, ResNetConfig
 from trdimp_ros.models.config import NetworkConfig
 
 COMPACT_NETWORK = NetworkConfig(
@@ -14,3 +16,12 @@ COMPACT_NETWORK = NetworkConfig(
     appearance_channels=64,
 )
 """What ``trdimp train`` trains and the package brings: with both kinds of box head and the appearance head."""
+
+COMPACT_RESNET_NETWORK = replace(
+    COMPACT_NETWORK,
+    backbone=ResNetConfig(block="basic", stem_width=32, stage_widths=(32, 64, 128), stage_depths=(2, 2, 2), classes=0),
+)
+"""The same with the residual backbone of the first generation, which starts from random weights: to compare with."""
+
+COMPACT_NETWORKS: dict[str, NetworkConfig] = {"compact": COMPACT_NETWORK, "compact_resnet": COMPACT_RESNET_NETWORK}
+"""What can be trained, by name."""

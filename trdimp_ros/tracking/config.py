@@ -129,8 +129,9 @@ class TrackerConfig:
     )
     spread_learning: bool = parameter(
         False,
-        "Optimise the filter one frame later where the frame also joins the transformer memory: no frame takes much "
-        "longer than others. Always so in half precision; the original does not.",
+        "Share the work of learning out among frames, so that none takes much longer than others: a frame that joins "
+        "the transformer memory is attended to up to transformer_skipping frames later, and where it is due, the "
+        "filter is optimised in the frame after it (in half precision always). The original does not.",
     )
 
     # Transformer memory

@@ -40,7 +40,7 @@ from trdimp_ros.tracking.host_inputs import (
     UpdateUpload,
     parameter_inputs,
 )
-from trdimp_ros.tracking.template_memory import TemplateMemory, encoded_memory
+from trdimp_ros.tracking.template_memory import TemplateMemory, TemplateStep, encoded_memory
 from trdimp_ros.tracking.uploads import rows
 
 
@@ -168,13 +168,13 @@ class DeviceSteps:
         self._runner.run(self._learn_sample, index, iterations, located.targets, located.settings)
 
     def learn_template(self, index: int) -> None:
-        """Store the located frame in a target's template memory, from which `retire_template` has been finished."""
+        """Store the located frame in a target's template memory, all whose steps must have been run."""
         located = self._located[index]
         self._runner.run(self._learn_template, index, located.targets, located.settings)
 
-    def retire_template(self, index: int, part: int) -> None:
-        """Prepare one part of a target's template memory for the frame that leaves it next."""
-        self._runner.run(self._retire_template, index, part)
+    def run_template_step(self, index: int, step: TemplateStep) -> None:
+        """Do a step of the work for the frame that was stored last in a target's template memory."""
+        self._runner.run(self._run_template_step, index, step)
 
     @torch.inference_mode()
     def _compile(self) -> None:
@@ -243,9 +243,9 @@ class DeviceSteps:
         tokens = located.output.feature[located.row, None].flatten(1, 2)
         self._memories[index].templates.store(update.template_slot[0].long(), tokens, mask.flatten(1))
 
-    def _retire_template(self, index: int, part: int) -> None:
-        slot = self.updates.tensors.template_slot[index].long()
-        self._memories[index].templates.retire(slot, part)
+    def _run_template_step(self, index: int, step: TemplateStep) -> None:
+        leaving = self.updates.tensors.template_slot[index].long()
+        self._memories[index].templates.run_step(step, leaving)
 
 
 def consecutive(indices: Iterable[int]) -> list[range]:

@@ -32,6 +32,7 @@ from trdimp_ros.tracking.target import (
     filter_iterations,
     learned_box,
 )
+from trdimp_ros.tracking.template_memory import TemplateStep
 
 
 class MultiTracker:
@@ -262,20 +263,24 @@ class MultiTracker:
                     self._learn_template(index, remember)
 
     def _learn_template(self, index: int, remember: bool) -> None:
-        """Store the frame in the template memory, or do a part of what can be done in advance."""
-        templates = self._steps.memories(index).templates
-        frames_between = max(self._config.transformer_skipping - 1, 1)
-        parts = templates.parts_to_retire(share=1.0 if remember else 1.0 / frames_between)
-        for part in parts:
-            self._steps.retire_template(index, part)
-        if parts:
-            self.stage("retiring template")
+        """Store the frame in the template memory, or do a part of what is left to do for the one stored last."""
+        templates, config = self._steps.memories(index).templates, self._config
         if remember:
+            self._run_template_steps(index, templates.next_steps())
             templates.claim_slot()
             self._steps.learn_template(index)
-            if templates.refresh_is_due():
-                templates.refresh()
+        count = templates.steps_a_frame(config.transformer_skipping, config.spread_learning)
+        at_once = remember and not config.spread_learning
+        # What was uploaded for a frame that is stored names its own slot, and not the one that is next after it.
+        self._run_template_steps(index, templates.next_steps(None if at_once else count, retire=not remember))
+        if remember and templates.refresh_is_due():
+            templates.refresh()
             self.stage("template memory")
+
+    def _run_template_steps(self, index: int, steps: list[TemplateStep]) -> None:
+        for step in steps:
+            self._steps.run_template_step(index, step)
+            self.stage("retiring template" if step.kind == "retire" else "template memory")
 
     def search(self, image: NDArray[np.uint8], areas: Sequence[AreaToSearch]) -> list[ScorePeak]:
         """What targets' filters say of other parts of an image; nothing changes.

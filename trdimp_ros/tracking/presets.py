@@ -54,7 +54,7 @@ PRESETS: dict[str, TrackerConfig] = {
         # What is lost is looked for elsewhere, and two targets do not end on one object: docs/long_term.md.
         reacquire_budget=3,
         exclusivity_overlap=0.5,
-        spread_learning=True,  # no frame pays for both
+        spread_learning=True,  # a frame costs much the same as any other
     ),
     "trdimp_lasot": replace(_TRDIMP, transformer_skipping=0),
     "trsiam_lasot": replace(_TRSIAM, transformer_skipping=0),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -42,6 +42,19 @@ def encoded_memory(
     )
 
 
+class TemplateStep(NamedTuple):
+    """A step of the work for a frame that has been stored.
+
+    Attributes:
+        kind: ``attend``: the frames of a part and the new one attend to each other. ``encode``: the decoder sees the
+            new frame from now on. ``retire``: the frames of a part no longer attend to the one that leaves next.
+        part: The number of the part; 0 for ``encode``.
+    """
+
+    kind: Literal["attend", "encode", "retire"]
+    part: int
+
+
 class TemplateMemory:
     """Classification features and target masks of past frames, encoded whenever they change.
 
@@ -49,7 +62,8 @@ class TemplateMemory:
 
     When a frame enters, every other frame's attention changes by what it pays to the new frame, and to the one that
     leaves. Only these are computed: a sixth of the work of encoding a full memory of 20 frames anew. Which frame leaves
-    next is known in advance, so what was paid to it can be taken back bit by bit in the frames before (`retire`).
+    next is known in advance. So the work consists of steps, which the frames until the next one enters can share
+    (`next_steps`); what the decoder uses changes in one of them alone.
 
     Args:
         transformer: The transformer that encodes the frames.
@@ -72,12 +86,17 @@ class TemplateMemory:
         self._keys = torch.zeros(1, capacity, tokens, encoded.keys.shape[2], device=device)
         self._sums = torch.ones(1, capacity, tokens, columns, device=device)
         self._masks = torch.zeros(1, capacity, tokens, device=device)
+        self._own = torch.zeros(1, tokens, columns, device=device)  # what the newest frame attends to, being summed up
+        self._newest = torch.zeros(1, dtype=torch.int64, device=device)  # its slot
         self._slots: deque[int] = deque()
         self._since_exact = 0
-        self._retired = 0  # parts that no longer attend to the frame that leaves next
         # On a processor the attention weights of more frames would not stay in the cache.
         at_once = max(CACHE_BYTES // (4 * tokens**2), 1) if device.type == "cpu" else capacity
         self._parts = [slice(start, min(start + at_once, capacity)) for start in range(0, capacity, at_once)]
+        numbers = range(len(self._parts))
+        self._entering = [*(TemplateStep("attend", part) for part in numbers), TemplateStep("encode", 0)]
+        self._retiring = [TemplateStep("retire", part) for part in numbers]
+        self._done = len(self._entering)  # steps, since the newest frame was stored
 
     def __len__(self) -> int:
         """Number of frames stored."""
@@ -112,7 +131,11 @@ class TemplateMemory:
         for mine, theirs in pairs:
             mine[:, : theirs.shape[1]].copy_(theirs)
             mine[:, theirs.shape[1] :].zero_()
-        self._slots, self._since_exact, self._retired = other._slots.copy(), other._since_exact, other._retired
+        self._own.copy_(other._own)
+        self._newest.copy_(other._newest)
+        self._slots, self._since_exact = other._slots.copy(), other._since_exact
+        # Of another capacity, the other has other parts; it is new then, and all its frames have entered.
+        self._done = other._done if self.capacity == other.capacity else len(self._entering)
 
     @property
     def _buffers(self) -> list[torch.Tensor]:
@@ -127,10 +150,12 @@ class TemplateMemory:
             mask: (1, L).
         """
         slot = torch.tensor([self.next_slot], device=self._keys.device)
-        for part in self.parts_to_retire():
-            self.retire(slot, part)
+        for step in self.next_steps():
+            self.run_step(step, slot)
         self.claim_slot()
         self.store(slot, frame, mask)
+        for step in self.next_steps(retire=False):
+            self.run_step(step, slot)
         if self.refresh_is_due():
             self.refresh()
 
@@ -146,25 +171,55 @@ class TemplateMemory:
             self._slots.pop()
         self._slots.appendleft(slot)
         self._since_exact += 1
-        self._retired = 0
+        self._done = 0
 
-    def parts_to_retire(self, share: float = 1.0) -> list[int]:
-        """The next parts of the memory to `retire` the leaving frame from, about this share of all.
-
-        They count as done. Before `store` all must be done. From a memory that is not full no frame leaves.
-        """
-        if len(self._slots) < self.capacity:
-            return []
-        first, self._retired = self._retired, min(self._retired + math.ceil(share * len(self._parts)), len(self._parts))
-        return list(range(first, self._retired))
-
-    def retire(self, slot: torch.Tensor, part: int) -> None:
-        """Take back, in one part, what its frames attend to the frame that leaves; the device's part.
+    def next_steps(self, count: int | None = None, retire: bool = True) -> list[TemplateStep]:
+        """The next steps, which count as done. Before `claim_slot` all must be.
 
         Args:
-            slot: (1,) int64, `next_slot`.
-            part: The number of the part, from `parts_to_retire`.
+            count: At most so many; None: all that are left.
+            retire: Whether the frame that leaves next may be retired. From a memory that is not full none leaves.
         """
+        full = len(self._slots) == self.capacity
+        steps = [*self._entering, *self._retiring] if full and retire else self._entering
+        first = self._done
+        self._done = max(first, len(steps) if count is None else min(first + count, len(steps)))
+        return steps[first : self._done]
+
+    def steps_a_frame(self, frames: int, spread: bool) -> int:
+        """How many steps to take in a frame between two that are stored.
+
+        Args:
+            frames: One in so many frames is stored.
+            spread: Whether all steps are shared out, and not only those that retire a frame.
+        """
+        parts = len(self._parts)
+        steps, shared_by = (2 * parts + 1, frames) if spread else (parts, max(frames - 1, 1))
+        return -(-steps // shared_by)
+
+    def run_step(self, step: TemplateStep, leaving: torch.Tensor) -> None:
+        """Do one of `next_steps`; the device's part.
+
+        Args:
+            step: The step.
+            leaving: (1,) int64, `next_slot`.
+        """
+        if step.kind == "attend":
+            self._attend(step.part)
+        elif step.kind == "retire":
+            self._retire(leaving, step.part)
+        else:
+            self._sums.index_copy_(1, self._newest, self._own[None])
+            self._encode()
+
+    def _attend(self, part: int) -> None:
+        keys, values = (buffer.index_select(1, self._newest)[:, 0] for buffer in (self._keys, self._values))
+        weights = attention_weights(self._keys_of(part), keys, values.dtype, includes_self=True)  # (1, n, L)
+        _add_product(self._sums_of(part), weights, values)
+        # Queries and keys are the same, so the new frame pays to these what these pay to it.
+        _add_product(self._own, weights.transpose(1, 2), self._values[:, self._parts[part]].flatten(1, 2))
+
+    def _retire(self, slot: torch.Tensor, part: int) -> None:
         keys, values = (buffer.index_select(1, slot)[:, 0] for buffer in (self._keys, self._values))
         weights = attention_weights(self._keys_of(part), keys, values.dtype, includes_self=True)  # (1, n, L)
         _add_product(self._sums_of(part), weights, -values)
@@ -174,7 +229,7 @@ class TemplateMemory:
         return self._since_exact >= EXACT_REFRESH_PERIOD
 
     def store(self, slot: torch.Tensor, frame: torch.Tensor, mask: torch.Tensor) -> None:
-        """Write a frame to a slot and encode; the device's part of `insert`.
+        """Write a frame to a slot; the device's part of `claim_slot`. It enters by `next_steps`.
 
         Args:
             slot: (1,) int64, `next_slot` before it was claimed.
@@ -185,14 +240,8 @@ class TemplateMemory:
         self._keys.index_copy_(1, slot, keys[None])
         self._values.index_copy_(1, slot, values[None])
         self._masks.index_copy_(1, slot, mask[None])
-        own = torch.zeros_like(self._sums[:, 0])  # (1, L, P): what the new frame attends to
-        for part in range(len(self._parts)):
-            weights = attention_weights(self._keys_of(part), keys, frame.dtype, includes_self=True)  # (1, n, L)
-            _add_product(self._sums_of(part), weights, values)
-            # Queries and keys are the same, so the new frame pays to these what these pay to it.
-            _add_product(own, weights.transpose(1, 2), self._values[:, self._parts[part]].flatten(1, 2))
-        self._sums.index_copy_(1, slot, own[None])
-        self._encode()
+        self._newest.copy_(slot)
+        self._own.zero_()
 
     def refresh(self) -> None:
         """Compute all attention sums anew and encode."""
@@ -205,7 +254,7 @@ class TemplateMemory:
                 _add_product(sums[first], weights, values[second])
                 if first != second:  # queries and keys are the same, so the weights are those of both directions
                     _add_product(sums[second], weights.transpose(1, 2), values[first])
-        self._since_exact = self._retired = 0
+        self._since_exact, self._done = 0, len(self._entering)
         self._encode()
 
     def _keys_of(self, part: int) -> torch.Tensor:
