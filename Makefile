@@ -7,7 +7,7 @@
 #   make run ARGS="..."      the trdimp command in the environment: make run ARGS="track video.mp4 --init 10,20,30,40"
 #   make bench [ARGS="..."]  time every stage
 #   make run-benchmark NAME=...   one of benchmarks/, with ARGS: target_counts, image_sizes, long_run, precision_modes,
-#                            gpu, ros_overhead, ros_under_load, contention, late_detector
+#                            gpu, ros_overhead, ros_under_load, contention, late_detector, ablation
 #   make lint | format       ruff and mypy
 #   make changelog          write CHANGELOG.rst, which ROS's release tools read, from CHANGELOG.md
 #   make parameters          write config/tracker.yaml anew from the parameters' definitions

@@ -6,12 +6,14 @@
 Every arm is trained from the start on as many samples with the same seed, and tracks the validation clips and the
 sequences with the preset ``compact``, without search for lost targets: a network that is trained so briefly is often
 unsure, and what a search makes of that would hide what is compared. Arms are trained once; the same command goes on
-where it was stopped, and ``--arms`` names those to do. The box heads share the network of the arm ``frozen``.
+where it was stopped, and ``--arms`` names those to do. The box heads are compared in the arm ``heads``, in which the
+IoU predictor is trained as well: its loss reaches no other part of the network, but counts when gradients are clipped.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -55,7 +57,8 @@ class Arm:
 
     Attributes:
         network: The name of the network.
-        folders: How many of the data folders it is given, from the first on: pasted objects, single images, video.
+        folders: How many of the data folders it is given, from the first on: objects (with a few clips), single images,
+            video.
         changes: What differs from `RECIPE`.
         heads: The box methods that the network tracks with, one line of the table each.
     """
@@ -67,7 +70,8 @@ class Arm:
 
 
 ARMS = {
-    "frozen": Arm(changes=("box_weight=0.1",), heads=("direct", "iou", "direct_iou")),
+    "frozen": Arm(),
+    "heads": Arm(changes=("box_weight=0.1",), heads=("direct", "iou", "direct_iou")),
     "tuned": Arm(changes=("box_weight=0", "backbone_rate=0.1")),
     "residual": Arm(network="compact_resnet"),
     "pasted": Arm(folders=1, changes=("box_weight=0", "composition.real_share=0")),
@@ -84,7 +88,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400, help="of 16 samples (%(default)s)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--clips", type=int, default=20, help="synthetic ones, and as many views (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of training and tracking (%(default)s)")
     parser.add_argument("--precision", default="auto", help="of the training")
     parser.add_argument("--only-train", action="store_true")
     options = parser.parse_args()
@@ -115,7 +119,7 @@ def train(name: str, options: argparse.Namespace) -> None:
     command += ["--network", arm.network, "--precision", options.precision]
     command += ["--data", *(str(folder) for folder in options.data[: arm.folders])]
     command += [word for change in changes for word in ("--set", change)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(options.threads)})
 
 
 def validation(network: TrDiMPNet, config: TrackerConfig, clips: list[Clip]) -> str:

@@ -14,6 +14,7 @@ from trdimp_ros.tracking import MultiTracker, State, Tracker, device_steps, pres
 from trdimp_ros.tracking.crop_uploads import PixelUpload
 from trdimp_ros.tracking.device_steps import DeviceSteps
 from trdimp_ros.tracking.host_inputs import UpdateInputs
+from trdimp_ros.tracking.template_memory import TemplateStep
 
 FRAMES, BOXES = small_scene()
 
@@ -109,12 +110,16 @@ def test_locating_makes_the_same_calls_in_every_state():
     assert states == {State.NOT_FOUND, State.UNCERTAIN, State.HARD_NEGATIVE}
 
 
+TEMPLATE_STEPS = [TemplateStep("attend", 0), TemplateStep("encode", 0), TemplateStep("retire", 0)]
+
+
 def test_nothing_waits_for_the_host():
     tracker = start()
     steps = steps_of(tracker)
     calls = locate_calls(tracker, FRAMES[2])
     calls += recorded(lambda: steps.learn_sample(0, 2))
     calls += recorded(lambda: steps.learn_template(0))
+    calls += [call for step in TEMPLATE_STEPS for call in recorded(lambda step=step: steps.run_template_step(0, step))]
     assert not WAITS_FOR_THE_HOST & {call[0] for call in calls}
 
 
@@ -128,7 +133,8 @@ def test_learning_makes_the_same_calls_in_any_slot():
             target=0,
         )
         sample = recorded(lambda: steps.learn_sample(0, 1))
-        seen.append((sample, recorded(lambda: steps.learn_template(0))))
+        learned = [recorded(lambda step=step: steps.run_template_step(0, step)) for step in TEMPLATE_STEPS]
+        seen.append((sample, recorded(lambda: steps.learn_template(0)), learned))
     assert seen[0] == seen[1] == seen[2]
 
 
@@ -137,10 +143,12 @@ def test_buffers_stay_where_they_are_even_for_a_new_target():
     steps = steps_of(tracker)
 
     def places() -> list[int]:
-        memory, encoded = steps.memories(0).samples, steps.memories(0).templates.encoded
+        memory, templates = steps.memories(0)
+        encoded = templates.encoded
         uploads = steps.frames.tensors, steps.updates.tensors, steps.crops._inputs.tensors
         tensors = [*(tensor for upload in uploads for tensor in vars(upload).values()), steps.crops.pixels]
         tensors += [steps.filters, encoded.keys, encoded.values, memory.features, memory.sample_weights]
+        tensors += [*templates._buffers, templates._own, templates._newest]
         return [tensor.data_ptr() for tensor in [*tensors, *memory.maps, steps.box_stage._scorer._modulation]]
 
     before = places()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
-from trdimp_ros.tracking import MultiTracker, Tracker
+from trdimp_ros.tracking import MultiTracker, Tracker, template_memory
 from trdimp_ros.tracking.randomness import RandomSource
 
 FRAMES, BOXES = small_scene()
+SPREAD = {"spread_learning": True, "transformer_skipping": 5, "transformer_memory_size": 16}
 OTHER_BOXES = {"a": BOXES[0], "b": (10, 20, 30, 24), "c": (100, 60, 26, 40)}
 
 
@@ -278,3 +280,65 @@ def test_another_engine_can_compute_the_features():
     result = tracker.track(FRAMES[1])["a"]
     assert calls == ["backbone", "classification", "box"]
     assert_same_results([result], alone(BOXES[0], FRAMES[1:2]))
+
+
+def entering(tracker: MultiTracker, name: str) -> list[str]:
+    """What kinds of steps are left to do for the template that a target stored last."""
+    memory = tracker._steps.memories(tracker.names.index(name)).templates
+    return [step.kind for step in memory._all_steps()[memory._done :]]
+
+
+def test_a_template_enters_bit_by_bit_also_in_images_that_are_doubted(monkeypatch):
+    monkeypatch.setattr(template_memory, "CACHE_BYTES", 4 * 36**2 * 8)  # 8 frames a part, so there are two
+    tracker = several(1, **SPREAD)
+    tracker.add("a", FRAMES[0], BOXES[0])
+    memory = tracker._steps.memories(0).templates
+    waiting, seen = [], []
+    for number in range(1, 9):
+        if number == 6:  # the one before was stored
+            tracker.config = tiny_config(**SPREAD, target_not_found_threshold=2.0)
+        before = memory.encoded.values.clone()
+        tracker.track(FRAMES[number])
+        waiting.append(entering(tracker, "a"))
+        seen.append(not torch.equal(memory.encoded.values, before))
+    assert tracker.target("a").frame_number == 9
+    retiring = ["retire", "retire"]
+    assert waiting[4:8] == [["attend", "encode", *retiring], ["encode", *retiring], retiring, retiring]
+    assert seen == [False] * 6 + [True, False]
+
+
+@pytest.mark.parametrize("period", [100, 2])
+def test_template_memories_stay_exact_whatever_happens_while_a_template_enters(monkeypatch, period):
+    """Doubted images, other targets that come and go, and parameters that change."""
+    monkeypatch.setattr(template_memory, "CACHE_BYTES", 4 * 36**2 * 8)
+    monkeypatch.setattr(template_memory, "EXACT_REFRESH_PERIOD", period)
+    tracker = several(3, **SPREAD)
+    for name in ("a", "b"):
+        tracker.add(name, FRAMES[0], OTHER_BOXES[name])
+    changes = {
+        9: {"target_not_found_threshold": 2.0},
+        12: {},
+        14: {"transformer_skipping": 0},
+        17: {"transformer_skipping": 2},
+        23: {"transformer_skipping": 1, "spread_learning": False},
+        27: {"transformer_skipping": 3, "spread_learning": True},
+    }
+    for number in range(1, 45):
+        if number in changes:
+            tracker.config = tiny_config(**(SPREAD | changes[number]))
+        if number == 7:
+            tracker.add("c", FRAMES[0], OTHER_BOXES["c"])
+        if number == 21:
+            tracker.remove("a")
+        tracker.track(FRAMES[number % 12])
+    assert set(tracker.names) == {"b", "c"}
+    for index in range(2):
+        memory = tracker._steps.memories(index).templates
+        assert len(memory) == memory.capacity
+        with torch.inference_mode():
+            for step in memory.next_steps(retire=False):
+                memory.run_step(step, torch.tensor([memory.next_slot]))
+            kept = memory.encoded.values.clone(), memory.encoded.keys.clone()
+            memory.refresh()
+        torch.testing.assert_close(kept[0], memory.encoded.values, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(kept[1], memory.encoded.keys, atol=1e-4, rtol=1e-4)

@@ -11,7 +11,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trdimp_ros.checkpoints import load_network
 from trdimp_ros.models.backbones import EfficientNetLite0Config
+from trdimp_ros.models.compact import COMPACT_NETWORKS
 from trdimp_ros.testing.tiny import TINY_NETWORK
 from trdimp_ros.training import initialization
 from trdimp_ros.training.config import CompositionConfig, TrainingConfig
@@ -310,6 +312,9 @@ def test_train_writes_checkpoint_log_and_pictures_and_goes_on(toy_folder, tmp_pa
     other = subprocess.run([*command, "--set", "seed=1"], capture_output=True, text=True, check=False)
     assert other.returncode == 2
     assert "another configuration (seed: 0 there, 1 here)" in other.stderr
+    other = subprocess.run([*command, "--network", "compact_resnet"], capture_output=True, text=True, check=False)
+    assert other.returncode == 2
+    assert "is of another network" in other.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["steps"], report["of"]) == (4, 4)
     assert 0 <= report["validation"]["success"] <= 1
@@ -317,6 +322,14 @@ def test_train_writes_checkpoint_log_and_pictures_and_goes_on(toy_folder, tmp_pa
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
     assert (tmp_path / "samples.png").stat().st_size > 10_000
     assert (tmp_path / "network.safetensors").is_file()
+
+
+def test_the_first_generations_backbone_can_be_trained_to_compare_with(toy_folder, tmp_path):
+    command = [sys.executable, "-m", "trdimp_ros.cli.main", "train", "--data", str(toy_folder), "--out", str(tmp_path)]
+    command += [*COMMAND, "--set", "steps=1", "--validate-every", "0", "--network", "compact_resnet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_network(tmp_path / "network.safetensors")[0].config == COMPACT_NETWORKS["compact_resnet"]
 
 
 def test_two_processes_train_together(toy_folder, tmp_path):

@@ -130,7 +130,7 @@ class TrackerConfig:
     spread_learning: bool = parameter(
         False,
         "Share the work of learning out among frames, so that none takes much longer than others: a frame that joins "
-        "the transformer memory is attended to up to transformer_skipping frames later, and where it is due, the "
+        "the transformer memory is attended to within transformer_skipping frames, and where it is due, the "
         "filter is optimised in the frame after it (in half precision always). The original does not.",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
@@ -246,41 +247,53 @@ class MultiTracker:
         Raises:
             ValueError: for a name that no target has; nothing is learned then.
         """
-        updates = []
+        updates, doubted = [], []
         for index in self._indices(names):
             tracked = self._tracked[index]
             if tracked.located is not None and tracked.located.trusted:
                 updates.append((index, *self._prepare_update(index, tracked.located)))
+            elif tracked.located is not None:
+                doubted.append(index)
             tracked.located = None
-        if not updates:
-            return
-        self._steps.updates.send()
+        if updates:
+            self._steps.updates.send()
         # The engine has nothing to do meanwhile: its threads are torch's.
         with torch_threads(self._network.engine.threads):
             for index, iterations, remember in updates:
                 self._steps.learn_sample(index, iterations)
                 if self._config.transformer_skipping:
                     self._learn_template(index, remember)
+            for index in doubted:  # what was seen before is needed all the more
+                self._run_template_steps(index, self._template_steps(index, retire=False))
 
     def _learn_template(self, index: int, remember: bool) -> None:
         """Store the frame in the template memory, or do a part of what is left to do for the one stored last."""
-        templates, config = self._steps.memories(index).templates, self._config
-        if remember:
-            self._run_template_steps(index, templates.next_steps())
-            templates.claim_slot()
-            self._steps.learn_template(index)
-        count = templates.steps_a_frame(config.transformer_skipping, config.spread_learning)
-        at_once = remember and not config.spread_learning
-        # What was uploaded for a frame that is stored names its own slot, and not the one that is next after it.
-        self._run_template_steps(index, templates.next_steps(None if at_once else count, retire=not remember))
-        if remember and templates.refresh_is_due():
+        templates = self._steps.memories(index).templates
+        if not remember:
+            self._run_template_steps(index, self._template_steps(index, retire=True))
+            return
+        self._run_template_steps(index, templates.next_steps())
+        templates.claim_slot()
+        self._steps.learn_template(index)
+        # Nothing can retire: the upload names the slot of this frame, and not the one that is next after it.
+        at_once = not self._config.spread_learning
+        steps = templates.next_steps(retire=False) if at_once else self._template_steps(index, retire=False)
+        self._run_template_steps(index, steps)
+        if templates.refresh_is_due():
             templates.refresh()
             self.stage("template memory")
 
+    def _template_steps(self, index: int, retire: bool) -> list[TemplateStep]:
+        """A frame's share of what is left to do for the template that a target stored last."""
+        templates, config = self._steps.memories(index).templates, self._config
+        count = templates.steps_a_frame(max(config.transformer_skipping, 1), config.spread_learning)
+        return templates.next_steps(count, retire)
+
     def _run_template_steps(self, index: int, steps: list[TemplateStep]) -> None:
-        for step in steps:
-            self._steps.run_template_step(index, step)
-            self.stage("retiring template" if step.kind == "retire" else "template memory")
+        for retires, some in itertools.groupby(steps, key=lambda step: step.kind == "retire"):
+            for step in some:
+                self._steps.run_template_step(index, step)
+            self.stage("retiring template" if retires else "template memory")
 
     def search(self, image: NDArray[np.uint8], areas: Sequence[AreaToSearch]) -> list[ScorePeak]:
         """What targets' filters say of other parts of an image; nothing changes.

@@ -56,7 +56,7 @@ class TemplateStep(NamedTuple):
 
 
 class TemplateMemory:
-    """Classification features and target masks of past frames, encoded whenever they change.
+    """Classification features and target masks of past frames, encoded for the decoder.
 
     Buffers have a fixed size; free slots are masked. The order of the frames matters only for which of them leaves.
 
@@ -165,7 +165,8 @@ class TemplateMemory:
         return self._slots[-1] if len(self._slots) == self.capacity else len(self._slots)
 
     def claim_slot(self) -> None:
-        """Give `next_slot` away; the host's part of `insert`."""
+        """Give `next_slot` away, after all `next_steps`; the host's part of `insert`."""
+        assert self._done >= len(self._all_steps()), "all steps for the frame stored last come first"
         slot = self.next_slot
         if len(self._slots) == self.capacity:
             self._slots.pop()
@@ -180,18 +181,21 @@ class TemplateMemory:
             count: At most so many; None: all that are left.
             retire: Whether the frame that leaves next may be retired. From a memory that is not full none leaves.
         """
-        full = len(self._slots) == self.capacity
-        steps = [*self._entering, *self._retiring] if full and retire else self._entering
+        steps = self._all_steps() if retire else self._entering
         first = self._done
         self._done = max(first, len(steps) if count is None else min(first + count, len(steps)))
         return steps[first : self._done]
 
+    def _all_steps(self) -> list[TemplateStep]:
+        return [*self._entering, *self._retiring] if len(self._slots) == self.capacity else self._entering
+
     def steps_a_frame(self, frames: int, spread: bool) -> int:
-        """How many steps to take in a frame between two that are stored.
+        """How many steps to take in a frame, so that all are done before the next one is stored.
 
         Args:
             frames: One in so many frames is stored.
-            spread: Whether all steps are shared out, and not only those that retire a frame.
+            spread: Whether the steps by which a frame enters are shared out as well; otherwise they are taken when it
+                is stored, and those that retire another one in the frames between.
         """
         parts = len(self._parts)
         steps, shared_by = (2 * parts + 1, frames) if spread else (parts, max(frames - 1, 1))
@@ -202,7 +206,7 @@ class TemplateMemory:
 
         Args:
             step: The step.
-            leaving: (1,) int64, `next_slot`.
+            leaving: (1,) int64, `next_slot`; read by steps that retire only.
         """
         if step.kind == "attend":
             self._attend(step.part)
