@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +31,28 @@ def test_they_are_small_and_say_what_they_are():
 def test_they_are_the_default_of_their_preset_alone():
     assert default_network(BUNDLED_PRESET)[1].trained
     assert not default_network("trdimp")[1].trained
+
+
+def test_a_head_that_was_trained_by_itself_can_be_bundled_with_the_rest(tmp_path):
+    network, other = bundled_network()[0], bundled_network()[0]
+    with torch.no_grad():
+        for weights in other.appearance_head.parameters():
+            weights.add_(1.0)
+    save_network(other, tmp_path / "head.safetensors")
+    script = Path(__file__).parents[2] / "scripts" / "bundle_weights.py"
+    part, out = f"appearance_head={tmp_path / 'head.safetensors'}", tmp_path / "all.safetensors"
+    command = [sys.executable, str(script), str(BUNDLED_WEIGHTS), "--part", part, "--out", str(out)]
+    subprocess.run(command, check=True)
+    bundled = load_network(out)[0]
+    assert torch.allclose(bundled.appearance_head.log_scale, other.appearance_head.log_scale)
+    assert torch.equal(bundled.classifier.projection.weight, network.classifier.projection.weight)
+
+    with torch.no_grad():
+        next(other.backbone.parameters()).add_(1.0)
+    save_network(other, tmp_path / "head.safetensors")
+    refused = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "backbones differ" in refused.stderr
 
 
 def test_float16_storage_changes_weights_by_rounding_alone(tmp_path):
