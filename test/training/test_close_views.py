@@ -9,7 +9,6 @@ import torch
 from trdimp_ros.models.appearance_head import VIEW_MARGIN, VIEW_SIDE, AppearanceHead
 from trdimp_ros.tracking import Box
 from trdimp_ros.tracking.close_view import close_view
-from trdimp_ros.training import close_views
 from trdimp_ros.training.appearance_pass import Embeddings, appearance_losses
 from trdimp_ros.training.close_views import LEAST_DIFFERENCE, cut_views, draw_close_views, resembling
 from trdimp_ros.training.samples import Samples
@@ -67,17 +66,6 @@ def test_what_resembles_a_target_is_the_same_in_all_frames_and_differs_from_it()
     assert torch.allclose(other[0], other[2], atol=1e-3)
     differences = (other - views).abs().mean(dim=(2, 3, 4))
     assert (differences > 0).any(dim=1).all()
-
-
-def test_a_look_alike_may_be_made_with_what_is_coloured_most_alike(monkeypatch):
-    monkeypatch.setattr(close_views, "LIKE_COLORED", 1.0)
-    monkeypatch.setattr(close_views, "MIXED", 1.0)
-    reds, blues = [[250.0, 0.0, 0.0], [200.0, 0.0, 0.0]], [[0.0, 0.0, 250.0], [0.0, 0.0, 200.0]]
-    views = torch.tensor([reds[0], blues[0], reds[1], blues[1]])[None, :, :, None, None].expand(2, 4, 3, 80, 80)
-    other = resembling(views, generator(1))
-    assert other[:, [0, 2], 2].max() == 0.0  # a red one is mixed with the other red one
-    assert other[:, [1, 3], 0].max() == 0.0
-    assert ((other - views).abs().amax(dim=(2, 3, 4)) > 10).all()
 
 
 def test_a_grey_target_in_other_colours_is_no_look_alike():

@@ -28,9 +28,6 @@ PART = 0.35, 0.65
 LEAST_DIFFERENCE = 12.0
 """Grey levels by which a look-alike differs on average."""
 
-LIKE_COLORED = 0.5
-"""Share of look-alikes that are made with the target of the batch whose colours are nearest: the hardest to tell."""
-
 LEAST_HUE = 1.0
 """The least angle, in radians, by which other colours are turned round the grey axis."""
 
@@ -88,7 +85,7 @@ def resembling(views: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     Either its texture is mixed with another target's, or one side of it is another target's, or its colours are others.
     """
     batch = views.shape[1]
-    others = views[:, _partners(views, generator)]
+    others = views.roll(int(torch.randint(1, batch, (1,), generator=generator, device=generator.device)), dims=1)
     line = (torch.arange(VIEW_SIDE, device=views.device) + 0.5) / VIEW_SIDE
     kind = uniform(generator, 0, 1, batch)[:, None, None]
     mixture = uniform(generator, *LOOK_ALIKE_MIXTURE, batch)[:, None, None].expand(-1, VIEW_SIDE, VIEW_SIDE)
@@ -101,17 +98,6 @@ def resembling(views: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     combined = views + weight * (others - views)
     recolored = _turn_hue(views, uniform(generator, LEAST_HUE, 2 * torch.pi - LEAST_HUE, batch))
     return torch.where(kind[:, None] < MIXED + PARTLY_OTHER, combined, recolored).clamp(0, 255)
-
-
-def _partners(views: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """For each target of (I, S, 3, V, V) the number of the other one (S,) that its look-alike is made with."""
-    batch = views.shape[1]
-    shift = torch.randint(1, batch, (1,), generator=generator, device=generator.device)
-    any_other = (torch.arange(batch, device=views.device) + shift) % batch
-    colors = functional.adaptive_avg_pool2d(views.mean(dim=0), 2).flatten(1)  # (S, 12)
-    distances = torch.cdist(colors, colors).fill_diagonal_(torch.inf)
-    like_colored = uniform(generator, 0, 1, batch) < LIKE_COLORED
-    return torch.where(like_colored, distances.argmin(dim=1), any_other)
 
 
 def _turn_hue(views: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
