@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20, help="synthetic ones, and as many views (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of training and tracking (%(default)s)")
     parser.add_argument("--precision", default="auto", help="of the training")
-    parser.add_argument("--only-train", action="store_true")
+    parser.add_argument("--only-train", action="store_true", help="measure nothing")
     options = parser.parse_args()
     use_threads(options.threads)
     for name in options.arms:

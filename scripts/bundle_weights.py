@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from trdimp_ros.checkpoints import BUNDLED_PRESET, load_network
+from trdimp_ros.checkpoints.errors import CheckpointError
 from trdimp_ros.checkpoints.weights import BUNDLED_WEIGHTS, file_sha256, save_network
 from trdimp_ros.models import TrDiMPNet
 
@@ -26,10 +27,15 @@ def main() -> None:
     parser.add_argument("--note", default="", help="how it was trained, kept in the file's metadata")
     parser.add_argument("--out", type=Path, default=BUNDLED_WEIGHTS, help="(%(default)s)")
     options = parser.parse_args()
-    network, info = load_network(options.network)
-    for part in options.parts:
-        name, _, file = part.partition("=")
-        take_part(network, name, load_network(Path(file))[0])
+    try:
+        network, info = load_network(options.network)
+        for part in options.parts:
+            name, equals, file = part.partition("=")
+            if not equals:
+                parser.error(f"--part needs NAME=FILE, got {part!r}")
+            take_part(network, name, load_network(Path(file))[0])
+    except CheckpointError as error:
+        raise SystemExit(f"error: {error}") from error
     save_network(network, options.out, half=True, preset=BUNDLED_PRESET, source=options.note, source_sha256=info.sha256)
     megabytes = options.out.stat().st_size / 1e6
     print(f"wrote {options.out}: {megabytes:.1f} MB, SHA-256 {file_sha256(options.out)}")

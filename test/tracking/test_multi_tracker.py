@@ -8,11 +8,16 @@ import torch
 
 from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.testing.tiny import small_scene, tiny_config, tiny_network
-from trdimp_ros.tracking import MultiTracker, Tracker, template_memory
+from trdimp_ros.tracking import LongTermTracker, MultiTracker, Tracker, template_memory
 from trdimp_ros.tracking.randomness import RandomSource
 
 FRAMES, BOXES = small_scene()
-SPREAD = {"spread_learning": True, "transformer_skipping": 5, "transformer_memory_size": 16}
+SPREAD = {
+    "spread_learning": True,
+    "transformer_skipping": 5,
+    "transformer_memory_size": 16,
+    "exclusivity_overlap": 0.5,  # which the long-term tracker alone looks at
+}
 OTHER_BOXES = {"a": BOXES[0], "b": (10, 20, 30, 24), "c": (100, 60, 26, 40)}
 
 
@@ -288,9 +293,10 @@ def entering(tracker: MultiTracker, name: str) -> list[str]:
     return [step.kind for step in memory._all_steps()[memory._done :]]
 
 
-def test_a_template_enters_bit_by_bit_also_in_images_that_are_doubted(monkeypatch):
+@pytest.mark.parametrize("kind", [MultiTracker, LongTermTracker])
+def test_a_template_enters_bit_by_bit_also_in_images_that_are_doubted(monkeypatch, kind):
     monkeypatch.setattr(template_memory, "CACHE_BYTES", 4 * 36**2 * 8)  # 8 frames a part, so there are two
-    tracker = several(1, **SPREAD)
+    tracker = kind(tiny_network(), tiny_config(**SPREAD), 1)
     tracker.add("a", FRAMES[0], BOXES[0])
     memory = tracker._steps.memories(0).templates
     waiting, seen = [], []

@@ -97,6 +97,7 @@ class LongTermTracker(SearchingTracker):
         """Learn from the image located last, and look in it for what is lost; see `MultiTracker.learn`."""
         wanted = [name for name in self.names if names is None or name in names]
         super().learn([name for name in wanted if name not in self._not_to_learn])
+        self.go_on_learning([name for name in wanted if name in self._not_to_learn])
         image, self._image = self._image, None
         if image is None:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
@@ -33,7 +32,7 @@ from trdimp_ros.tracking.target import (
     filter_iterations,
     learned_box,
 )
-from trdimp_ros.tracking.template_memory import TemplateStep
+from trdimp_ros.tracking.template_learning import go_on_with_template, learn_template
 
 
 class MultiTracker:
@@ -253,47 +252,33 @@ class MultiTracker:
             if tracked.located is not None and tracked.located.trusted:
                 updates.append((index, *self._prepare_update(index, tracked.located)))
             elif tracked.located is not None:
-                doubted.append(index)
+                doubted.append(tracked.name)
             tracked.located = None
         if updates:
             self._steps.updates.send()
-        # The engine has nothing to do meanwhile: its threads are torch's.
-        with torch_threads(self._network.engine.threads):
-            for index, iterations, remember in updates:
-                self._steps.learn_sample(index, iterations)
-                if self._config.transformer_skipping:
-                    self._learn_template(index, remember)
-            for index in doubted:  # what was seen before is needed all the more
-                self._run_template_steps(index, self._template_steps(index, retire=False))
+            # The engine has nothing to do meanwhile: its threads are torch's.
+            with torch_threads(self._network.engine.threads):
+                for index, iterations, remember in updates:
+                    self._steps.learn_sample(index, iterations)
+                    if self._config.transformer_skipping:
+                        learn_template(self._steps, index, remember, self._config)
+        self.go_on_learning(doubted)
 
-    def _learn_template(self, index: int, remember: bool) -> None:
-        """Store the frame in the template memory, or do a part of what is left to do for the one stored last."""
-        templates = self._steps.memories(index).templates
-        if not remember:
-            self._run_template_steps(index, self._template_steps(index, retire=True))
-            return
-        self._run_template_steps(index, templates.next_steps())
-        templates.claim_slot()
-        self._steps.learn_template(index)
-        # Nothing can retire: the upload names the slot of this frame, and not the one that is next after it.
-        at_once = not self._config.spread_learning
-        steps = templates.next_steps(retire=False) if at_once else self._template_steps(index, retire=False)
-        self._run_template_steps(index, steps)
-        if templates.refresh_is_due():
-            templates.refresh()
-            self.stage("template memory")
+    @torch.inference_mode()
+    def go_on_learning(self, names: Collection[Hashable]) -> None:
+        """Go on with what was stored in frames before, where nothing is to be learned from the last one.
 
-    def _template_steps(self, index: int, retire: bool) -> list[TemplateStep]:
-        """A frame's share of what is left to do for the template that a target stored last."""
-        templates, config = self._steps.memories(index).templates, self._config
-        count = templates.steps_a_frame(max(config.transformer_skipping, 1), config.spread_learning)
-        return templates.next_steps(count, retire)
+        With `TrackerConfig.spread_learning` a template is used some frames after it was stored; a target that is seen
+        badly since then needs it all the more.
 
-    def _run_template_steps(self, index: int, steps: list[TemplateStep]) -> None:
-        for retires, some in itertools.groupby(steps, key=lambda step: step.kind == "retire"):
-            for step in some:
-                self._steps.run_template_step(index, step)
-            self.stage("retiring template" if retires else "template memory")
+        Args:
+            names: The targets; none of them may be in `learn` for the same frame.
+
+        Raises:
+            ValueError: for a name that no target has.
+        """
+        for index in self._indices(names):
+            go_on_with_template(self._steps, index, self._config)
 
     def search(self, image: NDArray[np.uint8], areas: Sequence[AreaToSearch]) -> list[ScorePeak]:
         """What targets' filters say of other parts of an image; nothing changes.
