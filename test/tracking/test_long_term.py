@@ -14,6 +14,7 @@ from trdimp_ros.tracking import Box, LongTermTracker, MultiTracker, State, prese
 from trdimp_ros.tracking.appearance import IMAGES_BETWEEN, SETTLED
 from trdimp_ros.tracking.geometry import intersection_over_union, position_and_size
 from trdimp_ros.tracking.image_search import AreaToSearch
+from trdimp_ros.tracking.returns import IMAGES
 from trdimp_ros.tracking.whereabouts import Phase
 
 FRAMES, BOXES = small_scene()
@@ -74,6 +75,23 @@ def test_it_is_uncertain_before_it_counts_as_found(found_again):
     confirmations = preset("compact").reacquire_confirmations
     assert after[first_found - confirmations + 1 : first_found] == [State.UNCERTAIN] * (confirmations - 1)
     assert State.NOT_FOUND in after[:first_found]
+
+
+def test_nothing_is_learned_from_a_return_before_it_has_been_looked_at_often_enough(monkeypatch):
+    learned: list[bool] = []
+    learn = MultiTracker.learn
+
+    def record(self: MultiTracker, names: list[str]) -> None:
+        learned.append("sign" in names)
+        learn(self, names)
+
+    monkeypatch.setattr(MultiTracker, "learn", record)
+    results = gone_and_back(compact_tracker(reacquire_budget=3))
+    assert len(learned) == len(results)
+    returned = next(index for index in range(18, len(results)) if results[index].state is State.NORMAL)
+    settled = returned + IMAGES - preset("compact").reacquire_confirmations
+    assert learned == [True] * 8 + [False] * (settled - 8) + [True] * (len(results) - settled)
+    assert settled < len(results)
 
 
 def test_what_comes_back_must_score_higher_where_it_does_not_look_like_the_target():

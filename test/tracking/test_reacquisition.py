@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trdimp_ros.tracking.appearance import LEAST, MOST, SETTLED
+from trdimp_ros.tracking.appearance import LEAST, LEAST_USUAL, MOST, SETTLED
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import box_at
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.reacquisition import Evidence, believable_size, is_candidate, judge
-from trdimp_ros.tracking.similarity import Similarity
+from trdimp_ros.tracking.returns import IMAGES, REFUSED
+from trdimp_ros.tracking.similarity import Similarity, moved
 from trdimp_ros.tracking.target import TargetState, TrackResult
-from trdimp_ros.tracking.whereabouts import LONGEST_DOUBT, Phase, Whereabouts, moved
+from trdimp_ros.tracking.whereabouts import LONGEST_DOUBT, Phase, Whereabouts
 
 CONFIG = TrackerConfig(
     reacquire_budget=2, reacquire_after=3, reacquire_threshold=0.4, reacquire_share=0.5, reacquire_confirmations=3
@@ -344,3 +345,61 @@ def test_speed_is_an_average_over_images_in_which_it_is_seen():
     speed = whereabouts.speed
     told(whereabouts, NOT_FOUND, NORMAL, where=at(column=500.0))
     assert whereabouts.speed == speed
+
+
+def returned_target(embedding: np.ndarray) -> tuple[Whereabouts, list[State]]:
+    """A known target that was lost, and what is said of something elsewhere that looks like this in every image."""
+    whereabouts = known_target()
+    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
+    assert whereabouts.phase is Phase.LOST
+    where, states = at(column=200), []
+    whereabouts.begin_probation(where.position)
+    for _ in range(IMAGES + 3):
+        if whereabouts.phase is Phase.LOST:
+            break
+        evidence = Evidence(where, IMAGE, whereabouts.compare(embedding))
+        states.append(judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG))
+    return whereabouts, states
+
+
+def looking(unlikeness: float) -> np.ndarray:
+    cosine = 1 - unlikeness * LEAST_USUAL
+    return np.array([cosine, (1 - cosine**2) ** 0.5], np.float32)
+
+
+def test_a_return_that_looks_right_is_trusted_and_settled():
+    whereabouts, states = returned_target(looking(0.5))
+    assert states == [State.UNCERTAIN] * 2 + [State.NORMAL] * (IMAGES + 1)
+    assert whereabouts.returns.now is None
+    assert whereabouts.returns.refused is None
+
+
+def test_a_return_that_looks_wrong_on_average_is_undone_and_the_target_lost_where_it_was():
+    accepted = CONFIG.reacquire_looks * REFUSED
+    whereabouts, states = returned_target(looking(accepted + 0.1))
+    assert states == [State.UNCERTAIN] * 2 + [State.NORMAL] * (IMAGES - 3) + [State.NOT_FOUND]
+    assert whereabouts.phase is Phase.LOST
+    assert (whereabouts.last_fit.position == at().position).all()
+    assert whereabouts.returns.refused is not None
+
+
+def test_the_same_thing_has_been_looked_at_when_it_is_taken_for_the_target_again():
+    accepted = CONFIG.reacquire_looks * REFUSED
+    whereabouts, _ = returned_target(looking(accepted + 0.1))
+    where = at(column=205)
+    whereabouts.begin_probation(where.position)
+    evidence = Evidence(where, IMAGE, whereabouts.compare(looking(accepted + 0.1)))
+    assert judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG) is State.NOT_FOUND
+
+
+def test_while_it_is_not_settled_a_return_is_on_trial():
+    whereabouts = known_target()
+    assert not whereabouts.on_trial
+    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
+    whereabouts.begin_probation(at().position)
+    on_trial = []
+    for _ in range(IMAGES):
+        evidence = Evidence(at(), IMAGE, whereabouts.compare(looking(0.0)))
+        judge(whereabouts, seen(State.NORMAL, 1.0, at()), evidence, CONFIG)
+        on_trial.append(whereabouts.on_trial)
+    assert on_trial == [False] * 2 + [True] * (IMAGES - 3) + [False]  # on probation, on trial, settled

@@ -8,4 +8,4 @@ LONG_TERM_SETTINGS: dict[str, dict[str, object]] = {
     "search, apart": {"reacquire_budget": 3, "exclusivity_overlap": 0.5, "camera_motion": "off"},
     "all": {"reacquire_budget": 3, "exclusivity_overlap": 0.5, "camera_motion": "auto"},
 }
-"""By name; the third is what the preset `compact` has."""
+"""By name; the last is what the preset `compact` has."""

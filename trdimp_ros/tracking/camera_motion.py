@@ -24,14 +24,14 @@ from trdimp_ros.tracking.similarity import IDENTITY, Similarity
 
 GREY_SIDE = 192
 """Longer side of the grey copy in pixels; no more than this is looked at, however large the image is."""
-CORNERS = 150
+CORNERS = 60
 """At most so many corners are followed."""
 LEAST_CORNERS = 12
 """Fewer corners that agree than this are no evidence."""
 CORNER_QUALITY = 0.01
-CORNER_DISTANCE = 6.0
+CORNER_DISTANCE = 9.0
 """Pixels of the grey copy between two corners."""
-FLOW_WINDOW = (15, 15)
+FLOW_WINDOW = (11, 11)
 FLOW_LEVELS = 3
 ROUND_TRIP_ERROR = 0.5
 """A corner that does not come back to within this many pixels of the grey copy is dropped."""
@@ -99,10 +99,10 @@ def grey_copy(image: NDArray[np.uint8], side: int = GREY_SIDE) -> GreyCopy:
     # Whole steps first: averaging every pixel of a large image would cost more than all the rest.
     step = max(int(factor / 2), 1)
     size = (max(round(width / factor), 1), max(round(height / factor), 1))
-    small: NDArray[np.uint8] = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
-    if (small.shape[1], small.shape[0]) != size:
-        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    coarse: NDArray[np.uint8] = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
+    grey = np.asarray(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY), np.uint8)
+    if (grey.shape[1], grey.shape[0]) != size:
+        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
     return GreyCopy(grey, factor, (height, width))
 
 

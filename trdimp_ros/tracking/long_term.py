@@ -19,8 +19,8 @@ from trdimp_ros.tracking.randomness import RandomSource
 from trdimp_ros.tracking.reacquisition import Evidence, judge
 from trdimp_ros.tracking.rivals import BETTER, DOUBT, boxes_near
 from trdimp_ros.tracking.searching_tracker import SearchingTracker
-from trdimp_ros.tracking.target import TargetState, TrackResult
-from trdimp_ros.tracking.whereabouts import IN_PLACE, Phase, Whereabouts, moved, overlap
+from trdimp_ros.tracking.target import TargetState, TrackResult, moved_state
+from trdimp_ros.tracking.whereabouts import IN_PLACE, Phase, Whereabouts, overlap
 
 
 class LongTermTracker(SearchingTracker):
@@ -140,7 +140,7 @@ class LongTermTracker(SearchingTracker):
         self.set_target(
             name, dataclasses.replace(state, position=position, size=state.size * factor, scale=state.scale * factor)
         )
-        whereabouts.begin_probation(in_past)
+        whereabouts.begin_probation(position, in_past)
         self._camera.forget(name)
 
     def caught_up(self, name: Hashable) -> None:
@@ -164,7 +164,7 @@ class LongTermTracker(SearchingTracker):
             whereabouts, state = self._whereabouts[name], self.target(name)
             whereabouts.move(estimate.motion)
             if not whereabouts.stays_in_image:
-                self.set_target(name, dataclasses.replace(state, position=moved(state.position, estimate.motion)))
+                self.set_target(name, moved_state(state, estimate.motion))
 
     # After it
 
@@ -176,15 +176,18 @@ class LongTermTracker(SearchingTracker):
         state = self.target(name)
         embedding = self._embedding_to_judge(whereabouts, result, state)
         anew = whereabouts.appearance.mean is None
-        unlikeness = None if embedding is None or anew else whereabouts.appearance.unlikeness(embedding)
+        was_lost, unlikeness = whereabouts.phase is Phase.LOST, whereabouts.compare(embedding)
         verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
         clear = verdict is State.NORMAL and result.confidence >= CLEAR * state.usual_confidence
-        due = anew or (state.frame_number % IMAGES_BETWEEN == 0 and not whereabouts.strange)
-        if embedding is not None and clear and due:
+        if was_lost and whereabouts.phase is Phase.PROBATION:
+            whereabouts.compare(embedding)
+        doubtful = whereabouts.strange > 0 or whereabouts.on_trial
+        due = state.frame_number % IMAGES_BETWEEN == 0 and not doubtful
+        if embedding is not None and clear and (anew or due):
             whereabouts.appearance.update(embedding)
         if whereabouts.astray:
             self._keep_as_trusted(name)
-        if verdict not in (State.NORMAL, State.HARD_NEGATIVE):
+        if verdict not in (State.NORMAL, State.HARD_NEGATIVE) or whereabouts.on_trial:
             self._not_to_learn.add(name)
         if verdict is State.NOT_FOUND and whereabouts.phase is not Phase.SEEN:
             self._put_back(name)
@@ -239,7 +242,7 @@ class LongTermTracker(SearchingTracker):
         weak = result.confidence < whereabouts.threshold(self.config)
         jumped = overlap(whereabouts.last_fit, state) < IN_PLACE
         due = state.frame_number % IMAGES_BETWEEN == 0 or weak or jumped or whereabouts.strange > 0
-        due = due or whereabouts.appearance.mean is None
+        due = due or whereabouts.appearance.mean is None or whereabouts.on_trial
         if whereabouts.phase is Phase.SEEN and not due:
             return None
         return self.embeddings(self._image, [result.box])[0]

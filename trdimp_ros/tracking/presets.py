@@ -51,7 +51,9 @@ PRESETS: dict[str, TrackerConfig] = {
         uncertain_threshold=0.45,
         clear_view_threshold=0.6,
         occlusion_share=0.45,
-        # What is lost is looked for elsewhere, and two targets do not end on one object: docs/long_term.md.
+        # Expected places move with the camera, what is lost is looked for elsewhere, and two targets do not end on one
+        # object: docs/long_term.md.
+        camera_motion="auto",
         reacquire_budget=3,
         exclusivity_overlap=0.5,
         spread_learning=True,  # a frame costs much the same as any other

@@ -93,46 +93,82 @@ def judge(whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, con
         The target's state. The target goes back to its last fit where it is `State.NOT_FOUND` and no longer
         `Phase.SEEN`.
     """
-    state, threshold = evidence.state, whereabouts.threshold(config)
-    sure = result.confidence >= threshold * demanded(evidence.unlikeness, config.reacquire_looks)
+    now, looks = whereabouts.returns.now, config.reacquire_looks
+    accepted = looks if now is None else now.accepted(looks)
+    sure = result.confidence >= whereabouts.threshold(config) * demanded(evidence.unlikeness, accepted)
     if whereabouts.phase is Phase.SEEN:
-        if config.reacquire_budget and config.reacquire_looks:
-            whereabouts.look(state, evidence.unlikeness)
-        else:  # nobody would look for it elsewhere
-            whereabouts.forget_doubt()
-        weak = result.found and not sure and whereabouts.can_be_lost(config)
-        if weak and has_left(whereabouts, state.position, evidence.image_size):
-            result = dataclasses.replace(result, state=State.NOT_FOUND)
-            whereabouts.lose()
-        return _judge_seen(whereabouts, result, state, config)
+        return _judge_seen(whereabouts, result, evidence, sure, config)
     whereabouts.images_unclear += 1
-    credible = (
-        result.found and result.confidence >= HOLD * threshold and believable_size(state.size, whereabouts.clear_size)
-    )
     if whereabouts.phase is Phase.LOST:
-        if sure and credible and result.state is State.NORMAL:
-            whereabouts.begin_probation()
-            return _confirm(whereabouts, result, state, config)
-        return State.UNCERTAIN if credible else State.NOT_FOUND
-    whereabouts.on_probation += 1
-    looks_wrong = not sure and result.confidence >= threshold
-    if looks_wrong or not credible or whereabouts.on_probation > LONGEST_PROBATION * config.reacquire_confirmations:
+        return _judge_lost(whereabouts, result, evidence, sure, config)
+    return _judge_returning(whereabouts, result, evidence, sure, config)
+
+
+def _judge_seen(
+    whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, sure: bool, config: TrackerConfig
+) -> State:
+    state = evidence.state
+    if _is_other(whereabouts, evidence.unlikeness, config.reacquire_looks):
+        whereabouts.refuse(state.position)
+        return State.NOT_FOUND
+    if config.reacquire_budget and config.reacquire_looks:
+        whereabouts.look(state, evidence.unlikeness)
+    else:  # nobody would look for it elsewhere
+        whereabouts.forget_doubt()
+    weak = result.found and not sure and whereabouts.can_be_lost(config)
+    if weak and has_left(whereabouts, state.position, evidence.image_size):
+        result = dataclasses.replace(result, state=State.NOT_FOUND)
         whereabouts.lose()
+    trusted = result.state in TRUSTED
+    if not trusted:
+        whereabouts.miss(config, result.found)
+    elif whereabouts.strange:
+        whereabouts.follow_in_doubt()
+    else:
+        whereabouts.trust(state)
+    return State.UNCERTAIN if trusted and whereabouts.astray else result.state
+
+
+def _judge_lost(
+    whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, sure: bool, config: TrackerConfig
+) -> State:
+    credible = _credible(whereabouts, result, evidence.state, config)
+    if sure and credible and result.state is State.NORMAL:
+        whereabouts.begin_probation(evidence.state.position)
+        return _confirm(whereabouts, result, evidence.state, config)
+    return State.UNCERTAIN if credible else State.NOT_FOUND
+
+
+def _judge_returning(
+    whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, sure: bool, config: TrackerConfig
+) -> State:
+    whereabouts.on_probation += 1
+    looks_wrong = not sure and result.confidence >= whereabouts.threshold(config)
+    looks_wrong = looks_wrong or _is_other(whereabouts, evidence.unlikeness, config.reacquire_looks)
+    too_long = whereabouts.on_probation > LONGEST_PROBATION * config.reacquire_confirmations
+    if looks_wrong or too_long or not _credible(whereabouts, result, evidence.state, config):
+        whereabouts.refuse(evidence.state.position)
         return State.NOT_FOUND
     if sure and result.state in TRUSTED:
-        return _confirm(whereabouts, result, state, config)
+        return _confirm(whereabouts, result, evidence.state, config)
     return State.UNCERTAIN
 
 
-def _judge_seen(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:
-    if result.state in TRUSTED and whereabouts.strange:
-        whereabouts.follow_in_doubt()
-        return State.UNCERTAIN if whereabouts.astray else result.state
-    if result.state in TRUSTED:
-        whereabouts.trust(state)
-        return result.state
-    whereabouts.miss(config, result.found)
-    return result.state
+def _credible(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> bool:
+    """Whether something is there that may be the target by its size, at not much less than the score asked for."""
+    enough = result.found and result.confidence >= HOLD * whereabouts.threshold(config)
+    return enough and believable_size(state.size, whereabouts.clear_size)
+
+
+def _is_other(whereabouts: Whereabouts, unlikeness: float | None, looks: float) -> bool:
+    """Whether a return turns out to be something else; one that is trusted is accepted after enough images."""
+    now = whereabouts.returns.now
+    if now is None or unlikeness is None:
+        return False
+    other = now.is_other(unlikeness, looks)
+    if not other and whereabouts.phase is Phase.SEEN and not now.on_trial:
+        whereabouts.returns.accept()
+    return other
 
 
 def _confirm(whereabouts: Whereabouts, result: TrackResult, state: TargetState, config: TrackerConfig) -> State:

@@ -68,7 +68,7 @@ class SearchingTracker(AppearanceTracker):
         state = whereabouts.back_to_last_fit(self.target(name))
         state = dataclasses.replace(state, position=peak.position, size=state.size * factor, scale=state.scale * factor)
         self.set_target(name, state)
-        whereabouts.begin_probation()
+        whereabouts.begin_probation(peak.position)
 
     def _plan(self, name: Hashable, count: int, image_size: tuple[int, ...]) -> list[SearchPlace]:
         whereabouts = self._whereabouts[name]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
+from trdimp_ros.tracking.geometry import Pair
+
 
 class Similarity(NamedTuple):
     """A map of image coordinates that keeps angles: x' = a*x - b*y + shift_x, y' = b*x + a*y + shift_y."""
@@ -49,6 +53,12 @@ class Similarity(NamedTuple):
         """How far the corner that moves most is moved, of an image of this size whose pixel centres are integers."""
         corners = [(0.0, 0.0), (width - 1, 0.0), (0.0, height - 1), (width - 1, height - 1)]
         return max(math.dist(corner, self.apply(*corner)) for corner in corners)
+
+
+def moved(position: Pair, motion: Similarity) -> Pair:
+    """Where a position (row, column) is after a motion of the image."""
+    x, y = motion.apply(float(position[1]), float(position[0]))
+    return np.array([y, x], np.float32)
 
 
 IDENTITY = Similarity()

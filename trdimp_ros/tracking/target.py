@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from trdimp_ros.tracking.geometry import Box, Coordinates, Pair, box_at, sample_
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.occlusion import hold_size, size_trust, usual_confidence, wholly_seen
 from trdimp_ros.tracking.randomness import RandomSource
+from trdimp_ros.tracking.similarity import Similarity, moved
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class TrackedTarget:
         random: The source of its random numbers.
         located: The frame that it was located in last, until it has been learned from.
         score_map: The score map of that frame, on the device.
-        postponed_iterations: Steps for the target filter that wait for the next frame to learn from.
+        postponed_iterations: Steps for the target filter that wait for the next frames to learn from.
     """
 
     name: Hashable
@@ -149,12 +150,13 @@ class TrackedTarget:
             search_area=Box(left, top, right - left, bottom - top),
         )
 
-    def postpone(self, iterations: int, remember: bool) -> int:
-        """Keep filter steps for the next frame where this one joins the template memory.
+    def postpone(self, iterations: int, remember: bool, most: int | None) -> int:
+        """Keep filter steps for the next frames where this one joins the template memory, or takes too few.
 
         Args:
             iterations: The number of steps that are due in this frame.
             remember: Whether the frame joins the template memory.
+            most: The number of steps that one frame takes at most; None: any number.
 
         Returns:
             The number of steps to make now.
@@ -162,8 +164,10 @@ class TrackedTarget:
         if remember and not self.postponed_iterations:
             self.postponed_iterations = iterations
             return 0
-        due, self.postponed_iterations = max(iterations, self.postponed_iterations), 0
-        return due
+        due = max(iterations, self.postponed_iterations)
+        now = due if most is None else min(due, most)
+        self.postponed_iterations = due - now
+        return now
 
     def _remember_clear_view(self, decision: FrameDecision, config: TrackerConfig) -> None:
         """Keep the size of a target that is seen clearly; give it back to one that is lost."""
@@ -202,3 +206,8 @@ def enters_templates(frame_number: int, config: TrackerConfig) -> bool:
     """Whether a trusted frame joins the template memory."""
     skipping = config.transformer_skipping
     return bool(skipping) and (frame_number - 1) % skipping == 0
+
+
+def moved_state(state: TargetState, motion: Similarity) -> TargetState:
+    """Where a target is after a motion of the image."""
+    return replace(state, position=moved(state.position, motion))

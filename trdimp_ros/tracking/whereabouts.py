@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trdimp_ros.tracking.appearance import FAMILIAR, STRANGE, Appearance
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import Pair, box_at, intersection_over_union
+from trdimp_ros.tracking.returns import Returns
 from trdimp_ros.tracking.search_plan import LostTarget, SearchSchedule
-from trdimp_ros.tracking.similarity import Similarity
-from trdimp_ros.tracking.target import TargetState
+from trdimp_ros.tracking.similarity import Similarity, moved
+from trdimp_ros.tracking.target import TargetState, moved_state
 
 SPEED_AVERAGE = 0.2
 """Share of the newest image in the average speed."""
@@ -61,6 +63,7 @@ class Whereabouts:
         detector_helps: Whether somebody else than the tracker's own search looks for it when it is lost.
         appearance: What it looked like when it was seen clearly.
         unlikeness: How much what was found last differs from that; None: it was never looked at.
+        returns: What is taken for it come back, until that is certain.
         strange: For so many images what is tracked has not looked like the target.
         astray: For so many of them it has not been where the target fitted last either: perhaps it is something else.
         searched_last_fit: Whether the area searched last for an astray target was the one round its last fit: that and
@@ -83,6 +86,7 @@ class Whereabouts:
     detector_helps: bool = False
     appearance: Appearance = field(default_factory=Appearance)
     unlikeness: float | None = None
+    returns: Returns = field(default_factory=Returns)
     strange: int = 0
     astray: int = 0
     searched_last_fit: bool = False
@@ -117,7 +121,8 @@ class Whereabouts:
             return
         self.place_in_scene = moved(self.place_in_scene, motion)
         if not self.stays_in_image:
-            self.last_fit = dataclasses.replace(self.last_fit, position=moved(self.last_fit.position, motion))
+            self.last_fit = moved_state(self.last_fit, motion)
+        self.returns.move(motion, with_fit=not self.stays_in_image)
 
     def threshold(self, config: TrackerConfig) -> float:
         """Least confidence of a place that may be the target again."""
@@ -139,6 +144,26 @@ class Whereabouts:
         self.speed = average(self.speed, self.last_fit.position)
         self.speed_in_scene = average(self.speed_in_scene, self.place_in_scene)
         self.speed_in_image = average(self.speed_in_image, self.place_in_image)
+
+    def compare(self, embedding: NDArray[np.float32] | None) -> float | None:
+        """How much what was found differs from the target, on average since it was taken for it again.
+
+        Args:
+            embedding: What it looks like (D,); None: nobody has looked.
+
+        Returns:
+            See `Appearance.unlikeness`; None: not known.
+        """
+        if embedding is None or self.appearance.mean is None:
+            return None
+        if self.returns.now is not None:
+            embedding = self.returns.now.add(embedding)
+        return self.appearance.unlikeness(embedding)
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the target is seen again, but not certainly."""
+        return self.phase is Phase.SEEN and self.returns.on_trial
 
     def look(self, state: TargetState, unlikeness: float | None) -> None:
         """Take note of what is tracked.
@@ -190,23 +215,34 @@ class Whereabouts:
         if self.phase is Phase.SEEN:
             self.schedule = SearchSchedule()
         self.phase = Phase.LOST
+        self.returns.end()
         self.forget_doubt()
+
+    def refuse(self, position: Pair) -> None:
+        """What was taken for the target come back is something else: it is lost, where it was lost before.
+
+        Args:
+            position: Where that thing is.
+        """
+        self.last_fit = self.returns.refuse(position, self.images_unclear) or self.last_fit
+        self.lose()
 
     @property
     def to_be_searched(self) -> bool:
         """Whether it is lost, or what is tracked may be something else."""
         return self.phase is Phase.LOST or (self.phase is Phase.SEEN and self.astray > 0)
 
-    def begin_probation(self, in_past: bool = False) -> None:
-        """Something may be the target; it has to be seen again, perhaps in images of the past first."""
+    def begin_probation(self, position: Pair, in_past: bool = False) -> None:
+        """Something may be the target; it has to be seen again.
+
+        Args:
+            position: Where it is.
+            in_past: Whether it is looked for in images of the past first.
+        """
         self.phase, self.confirmed, self.on_probation = Phase.PROBATION, 0, 0
         self.in_past = self.in_past or in_past
-
-
-def moved(position: Pair, motion: Similarity) -> Pair:
-    """Where a position (row, column) is after a motion of the image."""
-    x, y = motion.apply(float(position[1]), float(position[0]))
-    return np.array([y, x], np.float32)
+        since = 0 if self.returns.refused is None else self.images_unclear - self.returns.refused.images_unclear
+        self.returns.begin(self.last_fit, position, self.images_unclear, reach=self.length + self.speed * since)
 
 
 def overlap(first: TargetState, second: TargetState) -> float:
