@@ -17,7 +17,7 @@ from trdimp_ros.tracking.reacquisition import Evidence, believable_size, is_cand
 from trdimp_ros.tracking.returns import IMAGES, REFUSED
 from trdimp_ros.tracking.similarity import Similarity, moved
 from trdimp_ros.tracking.target import TargetState, TrackResult
-from trdimp_ros.tracking.whereabouts import LONGEST_DOUBT, Phase, Whereabouts
+from trdimp_ros.tracking.whereabouts import AFTER_JUMP, LONGEST_DOUBT, Phase, Whereabouts
 
 CONFIG = TrackerConfig(
     reacquire_budget=2, reacquire_after=3, reacquire_threshold=0.4, reacquire_share=0.5, reacquire_confirmations=3
@@ -403,3 +403,13 @@ def test_while_it_is_not_settled_a_return_is_on_trial():
         judge(whereabouts, seen(State.NORMAL, 1.0, at()), evidence, CONFIG)
         on_trial.append(whereabouts.on_trial)
     assert on_trial == [False] * 2 + [True] * (IMAGES - 3) + [False]  # on probation, on trial, settled
+
+
+def test_a_jump_is_remembered_for_some_images():
+    whereabouts = Whereabouts(at())
+    assert not whereabouts.has_jumped(at())
+    assert whereabouts.has_jumped(at(column=120))
+    told(whereabouts, NORMAL, where=at(column=120))
+    assert [whereabouts.has_jumped(at(column=122)) for _ in range(AFTER_JUMP + 1)] == [True] * (AFTER_JUMP - 1) + [
+        False
+    ] * 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trdimp_ros.tracking.returns import IMAGES, REFUSED, SAME_THING, Return, Returns
+from trdimp_ros.tracking.returns import IMAGES, LATE, REFUSED, REFUSED_LATE, SAME_THING, Return, Returns
 from trdimp_ros.tracking.similarity import Similarity
 from trdimp_ros.tracking.target import TargetState
 
@@ -63,6 +63,15 @@ def test_after_enough_images_it_is_certain_what_it_is():
     assert now.is_other(REFUSED * LOOKS + 0.1, LOOKS)
     assert not now.is_other(REFUSED * LOOKS - 0.1, LOOKS)
     assert not now.is_other(100.0, 0.0), "looks do not count"
+
+
+def test_the_longer_a_target_is_gone_the_more_it_may_have_changed():
+    def most_alike_refused(absence: int) -> float:
+        now = Return(at(), absence, weight=IMAGES)
+        return next(value for value in np.arange(0, LOOKS, 0.01) if now.is_other(value, LOOKS))
+
+    limits = [most_alike_refused(absence) for absence in (0, 100, LATE, 10 * LATE)]
+    assert limits == pytest.approx([REFUSED * LOOKS, 1.4, REFUSED_LATE * LOOKS, REFUSED_LATE * LOOKS], abs=0.011)
 
 
 def test_nothing_is_on_trial_where_nobody_looks():

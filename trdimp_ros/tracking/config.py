@@ -130,8 +130,8 @@ class TrackerConfig:
     spread_learning: bool = parameter(
         False,
         "Share the work of learning out among frames, so that none takes much longer than others: a frame that joins "
-        "the transformer memory is attended to within transformer_skipping frames, the filter is optimised in the "
-        "frame after it where it is due (in half precision always), and by one step a frame. The original does not.",
+        "the transformer memory is attended to within transformer_skipping frames, and where it is due, the "
+        "filter is optimised in the frame after it (in half precision always). The original does not.",
     )
 
     # Transformer memory

@@ -43,6 +43,7 @@ class LongTermTracker(SearchingTracker):
         super().__init__(*args, **kwargs)
         self._camera = CameraMotion(self.config.camera_motion)
         self._image: NDArray[np.uint8] | None = None  # located last, until `learn`
+        self._looked_at: dict[Box, NDArray[np.float32]] = {}  # embeddings of boxes of that image
         self._image_size = (0, 0)
         self._not_to_learn: set[Hashable] = set()
         self.detector_helps = False
@@ -84,6 +85,7 @@ class LongTermTracker(SearchingTracker):
             self._follow_camera(image, wanted)
         results = super().locate(image, names)
         self._image, self._image_size = image, (image.shape[0], image.shape[1])
+        self._looked_at.clear()
         self._not_to_learn -= set(results)
         if self.config.reacquire_budget or self.config.exclusivity_overlap or self.detector_helps:
             apart = self._displaced(results)
@@ -153,12 +155,13 @@ class LongTermTracker(SearchingTracker):
         """Move the places of targets by what the camera has done since each was looked for last."""
         if self.config.camera_motion == "off":
             return
-        boxes = {}
+        boxes, seen = {}, set()
         for name in names:
-            state = self.target(name)
-            lost = self._whereabouts[name].phase is Phase.LOST
-            boxes[name] = None if lost else box_at(state.position, state.size)
-        for name, estimate in self._camera.update(image, boxes).items():
+            whereabouts, state = self._whereabouts[name], self.target(name)
+            boxes[name] = None if whereabouts.phase is Phase.LOST else box_at(state.position, state.size)
+            if whereabouts.seen_clearly:
+                seen.add(name)
+        for name, estimate in self._camera.update(image, boxes, seen).items():
             if not estimate.trusted:
                 continue
             whereabouts, state = self._whereabouts[name], self.target(name)
@@ -209,12 +212,13 @@ class LongTermTracker(SearchingTracker):
     def _choose_peak(self, name: Hashable, result: TrackResult) -> TrackResult:
         """The result, or that of the second peak of the scores if this looks much more like the target."""
         whereabouts, image = self._whereabouts[name], self._image
-        in_doubt = result.state is State.HARD_NEGATIVE or (whereabouts.astray and result.found)
+        jumped = whereabouts.has_jumped(self.target(name))
+        in_doubt = result.state is State.HARD_NEGATIVE or (result.found and (whereabouts.astray or jumped))
         if image is None or not in_doubt or whereabouts.phase is not Phase.SEEN:
             return result
         if not self._looks_count or whereabouts.appearance.mean is None:
             return result
-        first = whereabouts.appearance.unlikeness(self.embeddings(image, [result.box])[0])
+        first = whereabouts.appearance.unlikeness(self._embedding(image, result.box))
         if first < DOUBT:
             return result
         size = whereabouts.last_fit.size
@@ -245,7 +249,13 @@ class LongTermTracker(SearchingTracker):
         due = due or whereabouts.appearance.mean is None or whereabouts.on_trial
         if whereabouts.phase is Phase.SEEN and not due:
             return None
-        return self.embeddings(self._image, [result.box])[0]
+        return self._embedding(self._image, result.box)
+
+    def _embedding(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
+        """What a box of the image located last looks like; it may be asked for more than once."""
+        if box not in self._looked_at:
+            self._looked_at[box] = self.embeddings(image, [box])[0]
+        return self._looked_at[box]
 
     def _displaced(self, results: dict[Hashable, TrackResult]) -> list[Hashable]:
         """The targets that are on one object with another one that fits better."""

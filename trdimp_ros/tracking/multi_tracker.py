@@ -340,5 +340,5 @@ class MultiTracker:
         self._steps.updates.fill(update, target=index)
         iterations = filter_iterations(located.decision, frame_number, config)
         if config.spread_learning or self._network.dtype != torch.float32:
-            iterations = tracked.postpone(iterations, remember, 1 if config.spread_learning else None)
+            iterations = tracked.postpone(iterations, remember)
         return iterations, remember

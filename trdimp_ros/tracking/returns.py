@@ -23,8 +23,9 @@ learned."""
 SYSTEMATIC = 0.7
 """Share of the accepted unlikeness that is not chance, and does not become less in an average."""
 
-REFUSED = 0.8
-"""A return is refused if the average of so many images is more unlike than this share of what one image may be."""
+REFUSED, REFUSED_LATE, LATE = 0.65, 0.9, 500
+"""A return is refused if the average of so many images is more unlike than the first share of what one image may be. It
+rises to the second one in so many images without the target: the longer it is gone, the more it may have changed."""
 
 SAME_THING = 50
 """What was refused at most so many images ago is the same thing if it is where that was: else it would be asked again
@@ -37,12 +38,14 @@ class Return:
 
     Attributes:
         fit: The target's state when it was trusted last, before it was lost.
+        absence: For how many images it had not been trusted then.
         images: Images that were looked at.
         weight: Images in the sum, with those of an earlier look at the same thing.
         total: The sum of their embeddings (D,).
     """
 
     fit: TargetState
+    absence: int = 0
     images: int = 0
     weight: int = 0
     total: NDArray[np.float32] | None = None
@@ -80,7 +83,8 @@ class Return:
             unlikeness: That of the average.
             looks: See `accepted`.
         """
-        return looks > 0 and self.weight >= IMAGES and unlikeness > REFUSED * looks
+        share = REFUSED + (REFUSED_LATE - REFUSED) * min(self.absence / LATE, 1.0)
+        return looks > 0 and self.weight >= IMAGES and unlikeness > share * looks
 
 
 class Refusal(NamedTuple):
@@ -123,14 +127,14 @@ class Returns:
             images_unclear: For how many images the target has not been trusted.
             reach: How far from where it was what was refused last can be now, at most.
         """
-        self.now, refused = Return(fit), self.refused
+        self.now, refused = Return(fit, images_unclear), self.refused
         if refused is None or refused.what.total is None:
             return
         recent = 0 <= images_unclear - refused.images_unclear <= SAME_THING
         if recent and float(np.linalg.norm(position - refused.position)) <= reach:
             share = min(1.0, IMAGES / refused.what.weight)
             total = refused.what.total * np.float32(share)
-            self.now = Return(fit, weight=round(share * refused.what.weight), total=total)
+            self.now = Return(fit, images_unclear, weight=round(share * refused.what.weight), total=total)
 
     def accept(self) -> None:
         """It is the target."""

@@ -100,7 +100,7 @@ class TrackedTarget:
         random: The source of its random numbers.
         located: The frame that it was located in last, until it has been learned from.
         score_map: The score map of that frame, on the device.
-        postponed_iterations: Steps for the target filter that wait for the next frames to learn from.
+        postponed_iterations: Steps for the target filter that wait for the next frame to learn from.
     """
 
     name: Hashable
@@ -150,13 +150,12 @@ class TrackedTarget:
             search_area=Box(left, top, right - left, bottom - top),
         )
 
-    def postpone(self, iterations: int, remember: bool, most: int | None) -> int:
-        """Keep filter steps for the next frames where this one joins the template memory, or takes too few.
+    def postpone(self, iterations: int, remember: bool) -> int:
+        """Keep filter steps for the next frame where this one joins the template memory.
 
         Args:
             iterations: The number of steps that are due in this frame.
             remember: Whether the frame joins the template memory.
-            most: The number of steps that one frame takes at most; None: any number.
 
         Returns:
             The number of steps to make now.
@@ -164,10 +163,8 @@ class TrackedTarget:
         if remember and not self.postponed_iterations:
             self.postponed_iterations = iterations
             return 0
-        due = max(iterations, self.postponed_iterations)
-        now = due if most is None else min(due, most)
-        self.postponed_iterations = due - now
-        return now
+        due, self.postponed_iterations = max(iterations, self.postponed_iterations), 0
+        return due
 
     def _remember_clear_view(self, decision: FrameDecision, config: TrackerConfig) -> None:
         """Keep the size of a target that is seen clearly; give it back to one that is lost."""

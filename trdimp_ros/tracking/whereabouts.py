@@ -30,6 +30,9 @@ follows its target in doubt is worth more than a search for it."""
 IN_PLACE = 0.5
 """What looks strange but overlaps the target's last trusted box by this much is the target, half hidden or changed."""
 
+AFTER_JUMP = 15
+"""For so many images after a jump it may be something else that has passed before the target, which is near still."""
+
 LONGEST_DOUBT = 500
 """After so many images the target has changed for good, and is learned anew."""
 
@@ -53,7 +56,7 @@ class Whereabouts:
         images_unclear: Images since then.
         missed: Images since then in which it was not found, with `UNCERTAIN_MISS` for each of the others.
         speed: Image pixels that it moves per image, an average.
-        speed_in_scene: Likewise, without what the camera's motion explains.
+        speed_in_scene: Likewise, without what the camera's motion explains, where that is known.
         speed_in_image: Likewise, with it.
         place_in_scene: Where something would be now that stood still in the scene where the target was trusted last.
         place_in_image: Where the target was trusted last, as the image showed it then.
@@ -63,6 +66,8 @@ class Whereabouts:
         detector_helps: Whether somebody else than the tracker's own search looks for it when it is lost.
         appearance: What it looked like when it was seen clearly.
         unlikeness: How much what was found last differs from that; None: it was never looked at.
+        motion_known: Whether the camera's motion since the target was trusted last is known.
+        since_jump: Images since what is tracked was not where it had been trusted last; `AFTER_JUMP` at most.
         returns: What is taken for it come back, until that is certain.
         strange: For so many images what is tracked has not looked like the target.
         astray: For so many of them it has not been where the target fitted last either: perhaps it is something else.
@@ -86,6 +91,8 @@ class Whereabouts:
     detector_helps: bool = False
     appearance: Appearance = field(default_factory=Appearance)
     unlikeness: float | None = None
+    motion_known: bool = False
+    since_jump: int = AFTER_JUMP
     returns: Returns = field(default_factory=Returns)
     strange: int = 0
     astray: int = 0
@@ -99,6 +106,11 @@ class Whereabouts:
     def stays_in_image(self) -> bool:
         """Whether the target moves less in the image than in the scene: the camera follows it as it turns."""
         return self.speed_in_image < FOLLOWED * self.speed_in_scene
+
+    @property
+    def seen_clearly(self) -> bool:
+        """Whether it was trusted in its last image."""
+        return self.phase is Phase.SEEN and self.images_unclear == 0
 
     @property
     def clear_size(self) -> Pair:
@@ -119,7 +131,7 @@ class Whereabouts:
         """Take part in the camera's motion, unless the camera follows the target."""
         if self.in_past:
             return
-        self.place_in_scene = moved(self.place_in_scene, motion)
+        self.place_in_scene, self.motion_known = moved(self.place_in_scene, motion), True
         if not self.stays_in_image:
             self.last_fit = moved_state(self.last_fit, motion)
         self.returns.move(motion, with_fit=not self.stays_in_image)
@@ -133,6 +145,7 @@ class Whereabouts:
         if self.phase is Phase.SEEN and self.images_unclear == 0:
             self._measure_speeds(state.position)
         self.phase, self.images_unclear, self.missed, self.in_past = Phase.SEEN, 0, 0.0, False
+        self.motion_known = False
         self.forget_doubt()
         self.last_fit = dataclasses.replace(state)
         self.place_in_scene = self.place_in_image = state.position
@@ -142,8 +155,9 @@ class Whereabouts:
             return speed + SPEED_AVERAGE * (float(np.linalg.norm(position - before)) - speed)
 
         self.speed = average(self.speed, self.last_fit.position)
-        self.speed_in_scene = average(self.speed_in_scene, self.place_in_scene)
-        self.speed_in_image = average(self.speed_in_image, self.place_in_image)
+        if self.motion_known:
+            self.speed_in_scene = average(self.speed_in_scene, self.place_in_scene)
+            self.speed_in_image = average(self.speed_in_image, self.place_in_image)
 
     def compare(self, embedding: NDArray[np.float32] | None) -> float | None:
         """How much what was found differs from the target, on average since it was taken for it again.
@@ -164,6 +178,18 @@ class Whereabouts:
     def on_trial(self) -> bool:
         """Whether the target is seen again, but not certainly."""
         return self.phase is Phase.SEEN and self.returns.on_trial
+
+    def has_jumped(self, state: TargetState) -> bool:
+        """Whether what is tracked was not where the target was trusted last, in this image or a little before.
+
+        Args:
+            state: Where it is.
+        """
+        if overlap(self.last_fit, state) < IN_PLACE:
+            self.since_jump = 0
+        else:
+            self.since_jump = min(self.since_jump + 1, AFTER_JUMP)
+        return self.since_jump < AFTER_JUMP
 
     def look(self, state: TargetState, unlikeness: float | None) -> None:
         """Take note of what is tracked.
