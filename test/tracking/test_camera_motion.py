@@ -194,9 +194,10 @@ def test_the_answer_is_the_same_every_time():
     assert estimate_motion(first, second) == one
 
 
-def estimated(camera: CameraMotion, images: list[np.ndarray], seen: set[str]) -> list[bool]:
+def estimated(camera: CameraMotion, images: list[np.ndarray], seen: set[str], side: float = 20.0) -> list[bool]:
     """In which images the camera's motion was looked for."""
-    return [camera.update(image, NOWHERE, seen)["target"] is not NO_ESTIMATE for image in images]
+    boxes = {"target": Box(300, 100, side, side)}
+    return [camera.update(image, boxes, seen)["target"] is not NO_ESTIMATE for image in images]
 
 
 def turned(steps: list[float]) -> list[np.ndarray]:
@@ -220,9 +221,11 @@ def test_a_target_that_is_not_seen_and_the_mode_on_ask_in_every_image():
         assert all(estimated(camera, turned([2.0] * 20), seen))
 
 
-def test_a_lively_camera_is_followed_from_its_first_jerk_on_and_for_some_images():
+@pytest.mark.parametrize(("side", "follows"), [(60.0, True), (200.0, False)])
+def test_a_camera_that_throws_the_target_out_of_place_is_followed_for_some_images(side, follows):
     camera = CameraMotion("auto")
     camera.update(background(240, 640), NOWHERE)
-    looked = estimated(camera, turned([1.0] * 21 + [40.0] + [0.0] * 20), {"target"})
-    assert looked[21 : 21 + ATTENTION] == [True] * ATTENTION
+    looked = estimated(camera, turned([1.0] * 21 + [40.0] + [0.0] * 20), {"target"}, side)
+    assert looked[21], "the image changes more than usual"
+    assert all(looked[21 : 21 + ATTENTION]) == follows
     assert looked[21 + ATTENTION :].count(False) > 5, "and then no longer"

@@ -6,6 +6,7 @@ target was seen last, have to move along.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
@@ -24,8 +25,9 @@ ROUNDING = 1e-3
 """The same for ``on``: less is the arithmetic's own."""
 OLDEST_ANCHOR = 30
 """``auto`` compares with the same image for so many images at most."""
-LIVELY = 0.02
-"""A camera that moves the image by this share of its longer side from one image to the next is lively."""
+LIVELY = 0.25
+"""A camera that moves the image by this share of a target's length from one image to the next is lively: it throws the
+target out of place."""
 PROBE, ATTENTION = 5, 10
 """``auto`` looks for that in every so-many-th image, and follows a lively camera for so many images."""
 CHANGE, CHANGE_AVERAGE = 1.5, 0.1
@@ -131,9 +133,9 @@ class CameraMotion:
             anchor.boxes = boxes
         anchor.age += 1
         rows, columns = copy.image_size
-        moved = estimate.motion.displacement(columns, rows) / copy.factor
-        if estimate.trusted and moved / anchor.age > LIVELY * max(copy.pixels.shape):
+        moved = estimate.motion.displacement(columns, rows)
+        if estimate.trusted and any(moved / anchor.age > LIVELY * math.sqrt(box.w * box.h) for box in boxes):
             self._attention = ATTENTION
-        still = estimate.trusted and moved < (NOISE if self.mode == "auto" else ROUNDING)
+        still = estimate.trusted and moved / copy.factor < (NOISE if self.mode == "auto" else ROUNDING)
         keep = still and self.mode == "auto" and anchor.age < OLDEST_ANCHOR
         return MotionEstimate(IDENTITY, True) if still else estimate, keep

@@ -3,8 +3,8 @@
 The estimate is made on small grey copies, so its cost does not grow with the image, and it is judged: an estimate that
 cannot be trusted is never applied.
 
-Corners: Shi and Tomasi, CVPR 1994. Flow: the pyramidal method of Lucas and Kanade (Bouguet, 2001), checked forward and
-backward (Kalal et al., ICPR 2010). Fit: RANSAC over similarities. All three are OpenCV's.
+Corners: Shi and Tomasi, CVPR 1994. Flow: the pyramidal method of Lucas and Kanade (Bouguet, 2001). Fit: RANSAC over
+similarities, which finds the corners that went astray as well. All three are OpenCV's.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ CORNER_DISTANCE = 9.0
 """Pixels of the grey copy between two corners."""
 FLOW_WINDOW = (11, 11)
 FLOW_LEVELS = 3
-ROUND_TRIP_ERROR = 0.5
-"""A corner that does not come back to within this many pixels of the grey copy is dropped."""
 FIT_ERROR = 1.0
 """Pixels of the grey copy by which a corner may miss the fitted motion and still agree with it."""
 LEAST_AGREEMENT = 0.5
@@ -88,13 +86,12 @@ def grey_copy(image: NDArray[np.uint8], side: int = GREY_SIDE) -> GreyCopy:
     """
     height, width = image.shape[:2]
     factor = max(max(height, width) / side, 1.0)
-    # Whole steps first: averaging every pixel of a large image would cost more than all the rest.
-    step = max(int(factor / 2), 1)
-    size = (max(round(width / factor), 1), max(round(height / factor), 1))
-    coarse: NDArray[np.uint8] = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
-    grey = np.asarray(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY), np.uint8)
-    if (grey.shape[1], grey.shape[0]) != size:
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    columns, rows = max(round(width / factor), 1), max(round(height / factor), 1)
+    if factor > 2:  # averaging every pixel of a large image would cost more than all the rest
+        image = np.asarray(cv2.resize(image, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR), np.uint8)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    if grey.shape != (rows, columns):
+        grey = np.asarray(cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
     return GreyCopy(grey, factor, (height, width))
 
 
@@ -138,10 +135,7 @@ def _followed_corners(
     if corners is None:
         return nothing, nothing
     moved, seen = _flow(earlier, later, np.asarray(corners, np.float32))
-    back, seen_back = _flow(later, earlier, moved)
-    error = np.abs(back - corners).max(axis=(1, 2))
-    good = seen & seen_back & (error < ROUND_TRIP_ERROR)
-    return np.asarray(corners, np.float32)[good, 0], moved[good, 0]
+    return np.asarray(corners, np.float32)[seen, 0], moved[seen, 0]
 
 
 def _flow(

@@ -23,7 +23,7 @@ learned."""
 SYSTEMATIC = 0.7
 """Share of the accepted unlikeness that is not chance, and does not become less in an average."""
 
-REFUSED, REFUSED_LATE, LATE = 0.65, 0.9, 500
+REFUSED, REFUSED_LATE, LATE = 0.8, 0.9, 500
 """A return is refused if the average of so many images is more unlike than the first share of what one image may be. It
 rises to the second one in so many images without the target: the longer it is gone, the more it may have changed."""
 
