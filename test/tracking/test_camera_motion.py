@@ -229,3 +229,16 @@ def test_a_camera_that_throws_the_target_out_of_place_is_followed_for_some_image
     assert looked[21], "the image changes more than usual"
     assert all(looked[21 : 21 + ATTENTION]) == follows
     assert looked[21 + ATTENTION :].count(False) > 5, "and then no longer"
+
+
+def test_other_targets_are_left_out_where_one_is_lost():
+    """The other one fills half the image and moves; what is lost is where the background is."""
+    image = background()
+    box = Box(100, 40, 200, 180)
+    later = image.copy()
+    later[40:220, 92:292] = image[40:220, 100:300]
+    camera = CameraMotion("auto")
+    camera.update(image, {"lost": None, "other": box}, {"other"})
+    for _ in range(2):
+        estimate = camera.update(later, {"lost": None, "other": box}, {"other"})["lost"]
+        assert estimate.motion == IDENTITY

@@ -57,11 +57,11 @@ def test_presets_are_those_of_the_papers():
     assert set(PRESETS) == {"compact", "trdimp", "trsiam", "trdimp_vot", "trdimp_lasot", "trsiam_lasot"}
 
 
-def test_only_compact_looks_for_what_it_has_lost_and_keeps_targets_apart():
+def test_only_compact_looks_for_what_it_has_lost_keeps_targets_apart_and_follows_the_camera():
     for name, config in PRESETS.items():
         on = name == "compact"
         assert (config.reacquire_budget > 0, config.exclusivity_overlap > 0) == (on, on), name
-        assert config.camera_motion == "off", name
+        assert config.camera_motion == ("auto" if on else "off"), name
 
 
 def test_an_unknown_preset_names_the_known_ones():

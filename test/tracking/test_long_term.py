@@ -248,6 +248,19 @@ def test_targets_move_with_the_camera():
     assert areas["on"] == areas["auto"] == pytest.approx(areas["off"] - 60, abs=2.0)
 
 
+@pytest.mark.parametrize("reacquire_budget", [0, 1])
+def test_the_place_of_a_target_that_is_not_found_moves_in_every_image(reacquire_budget):
+    wide = RenderedScene(640, 240).frame(0)
+    images = [np.ascontiguousarray(wide[:, 4 * turn : 4 * turn + 360]) for turn in range(20)]
+    tracker = tiny_long_term(camera_motion="auto", reacquire_budget=reacquire_budget)
+    tracker.add("a", images[0], (150, 100, 60, 60))
+    before = float(tracker.target("a").position[1])
+    tracker.config = dataclasses.replace(tracker.config, target_not_found_threshold=2.0)
+    for image in images[:1] + images:
+        tracker.locate(image)
+    assert tracker.target("a").position[1] == pytest.approx(before - 4 * 19, abs=6)
+
+
 def test_refused_images_and_names_change_nothing():
     tracker = tiny_long_term(camera_motion="on", reacquire_budget=1, exclusivity_overlap=0.5)
     tracker.add("a", FRAMES[0], BOXES[0])

@@ -352,11 +352,12 @@ def returned_target(embedding: np.ndarray) -> tuple[Whereabouts, list[State]]:
     whereabouts = known_target()
     told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
     assert whereabouts.phase is Phase.LOST
-    where, states = at(column=200), []
-    whereabouts.begin_probation(where.position)
-    for _ in range(IMAGES + 3):
+    states: list[State] = []
+    whereabouts.begin_probation(at(column=200).position)
+    for image in range(IMAGES + 3):
         if whereabouts.phase is Phase.LOST:
             break
+        where = at(column=200 + image)
         evidence = Evidence(where, IMAGE, whereabouts.compare(embedding))
         states.append(judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG))
     return whereabouts, states
@@ -380,6 +381,8 @@ def test_a_return_that_looks_wrong_on_average_is_undone_and_the_target_lost_wher
     assert states == [State.UNCERTAIN] * 2 + [State.NORMAL] * (IMAGES - 3) + [State.NOT_FOUND]
     assert whereabouts.phase is Phase.LOST
     assert (whereabouts.last_fit.position == at().position).all()
+    assert whereabouts.images_unclear == CONFIG.reacquire_after + IMAGES
+    assert whereabouts.speed == 0, "and not that of the other thing"
     assert whereabouts.returns.refused is not None
 
 
@@ -413,3 +416,46 @@ def test_a_jump_is_remembered_for_some_images():
     assert [whereabouts.has_jumped(at(column=122)) for _ in range(AFTER_JUMP + 1)] == [True] * (AFTER_JUMP - 1) + [
         False
     ] * 2
+
+
+def test_a_trial_ends_where_looks_do_not_count_any_more():
+    whereabouts = known_target()
+    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
+    whereabouts.begin_probation(at().position)
+    for _ in range(CONFIG.reacquire_confirmations):
+        evidence = Evidence(at(), IMAGE, whereabouts.compare(looking(0.0)))
+        judge(whereabouts, seen(State.NORMAL, 1.0, at()), evidence, CONFIG)
+    assert whereabouts.on_trial
+    blind = dataclasses.replace(CONFIG, reacquire_looks=0.0)
+    assert judge(whereabouts, seen(State.NORMAL, 1.0, at()), Evidence(at(), IMAGE), blind) is State.NORMAL
+    assert not whereabouts.on_trial
+
+
+def test_what_vanishes_while_it_is_on_trial_is_remembered():
+    whereabouts = known_target()
+    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
+    whereabouts.begin_probation(at().position)
+    for _ in range(CONFIG.reacquire_confirmations):
+        evidence = Evidence(at(), IMAGE, whereabouts.compare(looking(1.5)))
+        judge(whereabouts, seen(State.NORMAL, 1.0, at()), evidence, CONFIG)
+    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
+    whereabouts.begin_probation(at().position)
+    assert whereabouts.returns.now is not None
+    assert whereabouts.returns.now.weight == CONFIG.reacquire_confirmations
+
+
+def test_after_a_rescue_in_the_past_the_place_of_the_loss_moves_once_only():
+    whereabouts = known_target()
+    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
+    whereabouts.begin_probation(at(column=200).position, in_past=True)
+    for _ in range(CONFIG.reacquire_confirmations):
+        where = at(column=200)
+        evidence = Evidence(where, IMAGE, whereabouts.compare(looking(1.9)))
+        judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG)
+        whereabouts.move(Similarity(shift_x=5.0))
+    assert whereabouts.on_trial
+    whereabouts.refuse(at(column=200).position)
+    assert whereabouts.last_fit.position.tolist() == at().position.tolist()
+    whereabouts.caught_up()
+    whereabouts.move(Similarity(shift_x=5.0))
+    assert whereabouts.last_fit.position.tolist() == at(column=65).position.tolist()

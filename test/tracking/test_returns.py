@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,7 +26,7 @@ def unit(*values: float) -> np.ndarray:
 
 def looked_at(images: int, embedding: np.ndarray) -> Returns:
     returns = Returns()
-    returns.begin(at(), at().position, 10, reach=20)
+    returns.begin(Return(at()), at().position, 10, reach=20)
     assert returns.now is not None
     for _ in range(images):
         returns.now.add(embedding)
@@ -83,14 +81,13 @@ def test_nothing_is_on_trial_where_nobody_looks():
 
 @pytest.mark.parametrize(
     ("images_later", "column", "same"),
-    [(1, 60, True), (SAME_THING, 75, True), (SAME_THING + 1, 60, False), (1, 90, False), (-1, 60, False)],
+    [(1, 60, True), (SAME_THING, 75, True), (SAME_THING + 1, 60, False), (1, 90, False)],
 )
 def test_what_was_refused_a_little_ago_where_it_was_is_remembered(images_later, column, same):
     returns = looked_at(20, unit(1, 1))
-    fit = returns.refuse(at().position, 10)
-    assert fit is not None
+    returns.end(at().position, 10)
     assert returns.now is None
-    returns.begin(at(), at(column=column).position, 10 + images_later, reach=20)
+    returns.begin(Return(at()), at(column=column).position, 10 + images_later, reach=20)
     assert returns.now is not None
     average = returns.now.add(unit(1, 0))
     assert returns.now.images == 1
@@ -102,33 +99,25 @@ def test_what_was_refused_a_little_ago_where_it_was_is_remembered(images_later, 
 
 def test_what_the_target_proves_to_be_is_not_refused_any_more():
     returns = looked_at(IMAGES, unit(1, 1))
-    returns.refuse(at().position, 10)
-    returns.begin(at(), at().position, 11, reach=20)
+    returns.end(at().position, 10)
+    returns.begin(Return(at()), at().position, 11, reach=20)
     returns.accept()
     assert returns == Returns()
 
 
 def test_without_a_look_nothing_is_remembered():
     returns = looked_at(0, unit(1, 0))
-    assert returns.refuse(at().position, 10) is not None
-    assert returns.refused is None
-    assert returns.refuse(at().position, 10) is None, "nothing is taken for the target"
+    returns.end(at().position, 10)
+    assert returns == Returns()
 
 
-@pytest.mark.parametrize("with_fit", [False, True])
-def test_places_move_with_the_camera(with_fit):
+@pytest.mark.parametrize(("with_fit", "in_past"), [(False, False), (True, False), (True, True)])
+def test_places_move_with_the_camera(with_fit, in_past):
     returns = looked_at(1, unit(1, 0))
-    returns.refuse(at().position, 10)
-    returns.begin(at(), at(column=500).position, 11, reach=1)
+    returns.end(at().position, 10)
+    returns.begin(Return(at(), in_past=in_past), at(column=500).position, 11, reach=1)
     returns.move(Similarity(shift_x=7.0), with_fit=with_fit)
     assert returns.refused is not None
     assert returns.now is not None
     assert returns.refused.position.tolist() == [50, 67]
-    assert returns.now.fit.position.tolist() == [50, 67 if with_fit else 60]
-
-
-def test_the_state_before_the_loss_comes_back():
-    before = dataclasses.replace(at(), usual_confidence=0.8)
-    returns = Returns()
-    returns.begin(before, at().position, 3, reach=1)
-    assert returns.refuse(at().position, 4) is before
+    assert returns.now.fit.position.tolist() == [50, 67 if with_fit and not in_past else 60]

@@ -96,6 +96,7 @@ class CameraMotion:
         copy = grey_copy(image)
         new = Anchor(copy)
         passed_over = set() if self._is_followed(copy) else set(seen)
+        known = tuple(box for box in boxes.values() if box is not None)
         groups: dict[int, list[Hashable]] = {}
         for name in boxes:
             if name not in passed_over:
@@ -104,10 +105,10 @@ class CameraMotion:
         self._anchors.update(dict.fromkeys(passed_over & boxes.keys(), new))
         for names in groups.values():
             anchor = self._anchors.get(names[0])
-            known = tuple(box for name in names if (box := boxes[name]) is not None)
+            thrown = [math.sqrt(box.w * box.h) for name in names if (box := boxes[name]) is not None]
             estimate, keep = NO_ESTIMATE, False
             if anchor is not None:
-                estimate, keep = self._compare(anchor, copy, known)
+                estimate, keep = self._compare(anchor, copy, known, min(thrown, default=math.inf))
             for name in names:
                 estimates[name] = estimate
                 if not keep:
@@ -123,18 +124,27 @@ class CameraMotion:
             return True
         change = float(np.mean(cv2.absdiff(before.pixels, copy.pixels)))
         unusual = change > CHANGE * self._usual_change
-        self._usual_change += CHANGE_AVERAGE * (change - self._usual_change)
+        self._usual_change += max(CHANGE_AVERAGE, 1 / self._images) * (change - self._usual_change)
         return unusual or self._attention > 0 or self._images % PROBE == 1
 
-    def _compare(self, anchor: Anchor, copy: GreyCopy, boxes: tuple[Box, ...]) -> tuple[MotionEstimate, bool]:
-        """The motion since an anchor, and whether it is to be compared with the next image too."""
+    def _compare(
+        self, anchor: Anchor, copy: GreyCopy, boxes: tuple[Box, ...], length: float
+    ) -> tuple[MotionEstimate, bool]:
+        """The motion since an anchor, and whether it is to be compared with the next image too.
+
+        Args:
+            anchor: The image to compare with.
+            copy: The newest image.
+            boxes: What is left out.
+            length: That of the smallest target whose place is told in the anchor.
+        """
         estimate = estimate_motion(anchor.copy, copy, (*anchor.boxes, *boxes))
         if anchor.age == 0:
             anchor.boxes = boxes
         anchor.age += 1
         rows, columns = copy.image_size
         moved = estimate.motion.displacement(columns, rows)
-        if estimate.trusted and any(moved / anchor.age > LIVELY * math.sqrt(box.w * box.h) for box in boxes):
+        if estimate.trusted and moved / anchor.age > LIVELY * length:
             self._attention = ATTENTION
         still = estimate.trusted and moved / copy.factor < (NOISE if self.mode == "auto" else ROUNDING)
         keep = still and self.mode == "auto" and anchor.age < OLDEST_ANCHOR

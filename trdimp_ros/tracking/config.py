@@ -259,7 +259,7 @@ class TrackerConfig:
     camera_motion: CameraMotionMode = parameter(
         "off",
         "Move every target's expected place by the camera's motion between two images: off, on, or auto, which does so "
-        "only where the motion is more than noise.",
+        "only where the motion is more than noise and, for a target that is seen, would throw it out of place.",
         dynamic=False,
     )
     exclusivity_overlap: float = parameter(

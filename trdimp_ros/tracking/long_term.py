@@ -16,7 +16,7 @@ from trdimp_ros.tracking.exclusivity import displaced
 from trdimp_ros.tracking.geometry import Box, box_at, check_image, position_and_size
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.randomness import RandomSource
-from trdimp_ros.tracking.reacquisition import Evidence, judge
+from trdimp_ros.tracking.reacquisition import TRUSTED, Evidence, judge
 from trdimp_ros.tracking.rivals import BETTER, DOUBT, boxes_near
 from trdimp_ros.tracking.searching_tracker import SearchingTracker
 from trdimp_ros.tracking.target import TargetState, TrackResult, moved_state
@@ -46,6 +46,7 @@ class LongTermTracker(SearchingTracker):
         self._looked_at: dict[Box, NDArray[np.float32]] = {}  # embeddings of boxes of that image
         self._image_size = (0, 0)
         self._not_to_learn: set[Hashable] = set()
+        self._seen: set[Hashable] = set()  # certainly, in the image that each was located in last
         self.detector_helps = False
 
     def add(
@@ -54,6 +55,7 @@ class LongTermTracker(SearchingTracker):
         """Learn a target; see `MultiTracker.add`."""
         super().add(name, image, box, random)
         self._whereabouts[name] = Whereabouts(dataclasses.replace(self.target(name)))
+        self._seen.discard(name)
         self._camera.forget(name)
         if self._looks_count:
             self._whereabouts[name].appearance.update(self.embeddings(check_image(image), [Box(*box)])[0])
@@ -62,6 +64,7 @@ class LongTermTracker(SearchingTracker):
         """Forget a target; see `MultiTracker.remove`."""
         super().remove(name)
         self._whereabouts.pop(name, None)
+        self._seen.discard(name)
         self._camera.forget(name)
 
     def reset(self) -> None:
@@ -70,6 +73,7 @@ class LongTermTracker(SearchingTracker):
         for name in list(self._whereabouts):
             self._camera.forget(name)
         self._whereabouts.clear()
+        self._seen.clear()
 
     def phase(self, name: Hashable) -> Phase:
         """Whether a target is seen, lost, or on probation; never lost where nobody looks for it."""
@@ -93,6 +97,10 @@ class LongTermTracker(SearchingTracker):
                 name: self._displace(name, result) if name in apart else self._judge(name, result)
                 for name, result in results.items()
             }
+        self._seen -= set(results)
+        self._seen |= {
+            name for name, result in results.items() if result.state in TRUSTED and not self._whereabouts[name].on_trial
+        }
         return results
 
     def learn(self, names: Collection[Hashable] | None = None) -> None:
@@ -147,7 +155,7 @@ class LongTermTracker(SearchingTracker):
 
     def caught_up(self, name: Hashable) -> None:
         """Say that a target is looked for in new images from now on, see `put_on_probation`."""
-        self._whereabouts[name].in_past = False
+        self._whereabouts[name].caught_up()
 
     # Before an image
 
@@ -155,13 +163,12 @@ class LongTermTracker(SearchingTracker):
         """Move the places of targets by what the camera has done since each was looked for last."""
         if self.config.camera_motion == "off":
             return
-        boxes, seen = {}, set()
+        boxes = {}
         for name in names:
-            whereabouts, state = self._whereabouts[name], self.target(name)
-            boxes[name] = None if whereabouts.phase is Phase.LOST else box_at(state.position, state.size)
-            if whereabouts.seen_clearly:
-                seen.add(name)
-        for name, estimate in self._camera.update(image, boxes, seen).items():
+            state = self.target(name)
+            lost = self._whereabouts[name].phase is Phase.LOST
+            boxes[name] = None if lost else box_at(state.position, state.size)
+        for name, estimate in self._camera.update(image, boxes, self._seen).items():
             if not estimate.trusted:
                 continue
             whereabouts, state = self._whereabouts[name], self.target(name)
@@ -182,7 +189,7 @@ class LongTermTracker(SearchingTracker):
         was_lost, unlikeness = whereabouts.phase is Phase.LOST, whereabouts.compare(embedding)
         verdict = judge(whereabouts, result, Evidence(state, self._image_size, unlikeness), self.config)
         clear = verdict is State.NORMAL and result.confidence >= CLEAR * state.usual_confidence
-        if was_lost and whereabouts.phase is Phase.PROBATION:
+        if was_lost and whereabouts.phase is not Phase.LOST:  # it has been taken for the target in this image
             whereabouts.compare(embedding)
         doubtful = whereabouts.strange > 0 or whereabouts.on_trial
         due = state.frame_number % IMAGES_BETWEEN == 0 and not doubtful
@@ -214,7 +221,7 @@ class LongTermTracker(SearchingTracker):
         whereabouts, image = self._whereabouts[name], self._image
         jumped = whereabouts.has_jumped(self.target(name))
         in_doubt = result.state is State.HARD_NEGATIVE or (result.found and (whereabouts.astray or jumped))
-        if image is None or not in_doubt or whereabouts.phase is not Phase.SEEN:
+        if image is None or not in_doubt or whereabouts.phase is not Phase.SEEN or whereabouts.on_trial:
             return result
         if not self._looks_count or whereabouts.appearance.mean is None:
             return result
@@ -231,7 +238,9 @@ class LongTermTracker(SearchingTracker):
         if unlikeness[best] > BETTER * first:
             return result
         self.relocate(name, *position_and_size(boxes[best]))
-        return dataclasses.replace(result, box=boxes[best], confidence=rival[1])
+        self._keep_as_trusted(name)
+        state = State.UNCERTAIN if rival[1] < self.config.uncertain_threshold else result.state
+        return dataclasses.replace(result, box=boxes[best], confidence=rival[1], state=state)
 
     @property
     def _looks_count(self) -> bool:
@@ -264,7 +273,9 @@ class LongTermTracker(SearchingTracker):
         unverified = [
             name
             for name in results
-            if self._whereabouts[name].phase is not Phase.SEEN or self._whereabouts[name].astray
+            if self._whereabouts[name].phase is not Phase.SEEN
+            or self._whereabouts[name].astray
+            or self._whereabouts[name].on_trial
         ]
         return displaced(results, self.config.exclusivity_overlap, unverified)
 

@@ -93,6 +93,7 @@ def judge(whereabouts: Whereabouts, result: TrackResult, evidence: Evidence, con
         The target's state. The target goes back to its last fit where it is `State.NOT_FOUND` and no longer
         `Phase.SEEN`.
     """
+    whereabouts.images += 1
     now, looks = whereabouts.returns.now, config.reacquire_looks
     accepted = looks if now is None else now.accepted(looks)
     sure = result.confidence >= whereabouts.threshold(config) * demanded(evidence.unlikeness, accepted)
@@ -161,8 +162,10 @@ def _credible(whereabouts: Whereabouts, result: TrackResult, state: TargetState,
 
 
 def _is_other(whereabouts: Whereabouts, unlikeness: float | None, looks: float) -> bool:
-    """Whether a return turns out to be something else; one that is trusted is accepted after enough images."""
+    """Whether a return turns out to be something else; one that is seen is accepted after enough images."""
     now = whereabouts.returns.now
+    if looks <= 0 and whereabouts.phase is Phase.SEEN:  # nobody looks any more
+        whereabouts.returns.accept()
     if now is None or unlikeness is None:
         return False
     other = now.is_other(unlikeness, looks)

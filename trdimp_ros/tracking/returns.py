@@ -38,7 +38,8 @@ class Return:
 
     Attributes:
         fit: The target's state when it was trusted last, before it was lost.
-        absence: For how many images it had not been trusted then.
+        absence: For how many images it had not been trusted when this began.
+        in_past: Whether the images are of the past still, whose motion the fit has made already.
         images: Images that were looked at.
         weight: Images in the sum, with those of an earlier look at the same thing.
         total: The sum of their embeddings (D,).
@@ -46,6 +47,7 @@ class Return:
 
     fit: TargetState
     absence: int = 0
+    in_past: bool = False
     images: int = 0
     weight: int = 0
     total: NDArray[np.float32] | None = None
@@ -93,12 +95,12 @@ class Refusal(NamedTuple):
     Attributes:
         what: What it looked like.
         position: Where it was, row and column; moves with the camera.
-        images_unclear: For how many images the target had not been trusted then.
+        image: The number of the image that it was refused in.
     """
 
     what: Return
     position: Pair
-    images_unclear: int
+    image: int
 
 
 @dataclass
@@ -118,49 +120,37 @@ class Returns:
         """Whether something is taken for the target that has not been looked at often enough."""
         return self.now is not None and self.now.on_trial
 
-    def begin(self, fit: TargetState, position: Pair, images_unclear: int, reach: float) -> None:
+    def begin(self, now: Return, position: Pair, image: int, reach: float) -> None:
         """Something may be the target come back.
 
         Args:
-            fit: The target's state when it was trusted last.
+            now: What is known of this return.
             position: Where the thing is.
-            images_unclear: For how many images the target has not been trusted.
+            image: The number of this image.
             reach: How far from where it was what was refused last can be now, at most.
         """
-        self.now, refused = Return(fit, images_unclear), self.refused
+        self.now, refused = now, self.refused
         if refused is None or refused.what.total is None:
             return
-        recent = 0 <= images_unclear - refused.images_unclear <= SAME_THING
+        recent = image - refused.image <= SAME_THING
         if recent and float(np.linalg.norm(position - refused.position)) <= reach:
             share = min(1.0, IMAGES / refused.what.weight)
-            total = refused.what.total * np.float32(share)
-            self.now = Return(fit, images_unclear, weight=round(share * refused.what.weight), total=total)
+            now.total, now.weight = refused.what.total * np.float32(share), round(share * refused.what.weight)
 
     def accept(self) -> None:
         """It is the target."""
         self.now = self.refused = None
 
-    def end(self) -> None:
-        """It is not seen any more."""
-        self.now = None
-
-    def refuse(self, position: Pair, images_unclear: int) -> TargetState | None:
-        """It is not the target.
+    def end(self, position: Pair, image: int) -> None:
+        """It is not the target, or is not seen any more; what was seen of it is remembered.
 
         Args:
             position: Where the thing is.
-            images_unclear: For how many images the target has not been trusted.
-
-        Returns:
-            The target's state when it was trusted last before that; None where nothing was taken for it.
+            image: The number of this image.
         """
-        if self.now is None:
-            return None
-        fit = self.now.fit
-        if self.now.weight:
-            self.refused = Refusal(self.now, position, images_unclear)
+        if self.now is not None and self.now.weight:
+            self.refused = Refusal(self.now, position, image)
         self.now = None
-        return fit
 
     def move(self, motion: Similarity, with_fit: bool) -> None:
         """Take part in the camera's motion.
@@ -169,7 +159,7 @@ class Returns:
             motion: The motion of the image.
             with_fit: Whether the place of the target moves too: not where the camera follows it.
         """
-        if self.now is not None and with_fit:
+        if self.now is not None and with_fit and not self.now.in_past:
             self.now.fit = moved_state(self.now.fit, motion)
         if self.refused is not None:
             self.refused = self.refused._replace(position=moved(self.refused.position, motion))

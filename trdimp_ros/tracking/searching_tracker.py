@@ -112,7 +112,7 @@ class SearchingTracker(AppearanceTracker):
     def _taken(self, name: Hashable, position: Pair) -> bool:
         """Whether another target is seen at a place, and certainly is that target."""
         for other, whereabouts in self._whereabouts.items():
-            if other != name and not whereabouts.to_be_searched:
+            if other != name and not whereabouts.to_be_searched and not whereabouts.on_trial:
                 state = self.target(other)
                 if (np.abs(position - state.position) <= state.size / 2).all():
                     return True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trdimp_ros.tracking.appearance import FAMILIAR, STRANGE, Appearance
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import Pair, box_at, intersection_over_union
-from trdimp_ros.tracking.returns import Returns
+from trdimp_ros.tracking.returns import Return, Returns
 from trdimp_ros.tracking.search_plan import LostTarget, SearchSchedule
 from trdimp_ros.tracking.similarity import Similarity, moved
 from trdimp_ros.tracking.target import TargetState, moved_state
@@ -31,7 +31,7 @@ IN_PLACE = 0.5
 """What looks strange but overlaps the target's last trusted box by this much is the target, half hidden or changed."""
 
 AFTER_JUMP = 15
-"""For so many images after a jump it may be something else that has passed before the target, which is near still."""
+"""For so many images from a jump on it may be something else that has passed before the target, which is near still."""
 
 LONGEST_DOUBT = 500
 """After so many images the target has changed for good, and is learned anew."""
@@ -53,7 +53,8 @@ class Whereabouts:
         last_fit: The target's state when it was trusted last; its place moves with the camera, unless it stays in the
             image.
         phase: What is known of it.
-        images_unclear: Images since then.
+        images: Images in which it was looked for.
+        images_unclear: Images since it was trusted last.
         missed: Images since then in which it was not found, with `UNCERTAIN_MISS` for each of the others.
         speed: Image pixels that it moves per image, an average.
         speed_in_scene: Likewise, without what the camera's motion explains, where that is known.
@@ -69,6 +70,7 @@ class Whereabouts:
         motion_known: Whether the camera's motion since the target was trusted last is known.
         since_jump: Images since what is tracked was not where it had been trusted last; `AFTER_JUMP` at most.
         returns: What is taken for it come back, until that is certain.
+        speeds_before_return: The three speeds when that began.
         strange: For so many images what is tracked has not looked like the target.
         astray: For so many of them it has not been where the target fitted last either: perhaps it is something else.
         searched_last_fit: Whether the area searched last for an astray target was the one round its last fit: that and
@@ -78,6 +80,7 @@ class Whereabouts:
 
     last_fit: TargetState
     phase: Phase = Phase.SEEN
+    images: int = 0
     images_unclear: int = 0
     missed: float = 0.0
     speed: float = 0.0
@@ -94,6 +97,7 @@ class Whereabouts:
     motion_known: bool = False
     since_jump: int = AFTER_JUMP
     returns: Returns = field(default_factory=Returns)
+    speeds_before_return: tuple[float, float, float] = (0.0, 0.0, 0.0)
     strange: int = 0
     astray: int = 0
     searched_last_fit: bool = False
@@ -106,11 +110,6 @@ class Whereabouts:
     def stays_in_image(self) -> bool:
         """Whether the target moves less in the image than in the scene: the camera follows it as it turns."""
         return self.speed_in_image < FOLLOWED * self.speed_in_scene
-
-    @property
-    def seen_clearly(self) -> bool:
-        """Whether it was trusted in its last image."""
-        return self.phase is Phase.SEEN and self.images_unclear == 0
 
     @property
     def clear_size(self) -> Pair:
@@ -241,17 +240,28 @@ class Whereabouts:
         if self.phase is Phase.SEEN:
             self.schedule = SearchSchedule()
         self.phase = Phase.LOST
-        self.returns.end()
+        self.returns.end(self.last_fit.position, self.images)
         self.forget_doubt()
 
     def refuse(self, position: Pair) -> None:
-        """What was taken for the target come back is something else: it is lost, where it was lost before.
+        """What was taken for the target come back is something else: it is lost, as it was lost before.
 
         Args:
             position: Where that thing is.
         """
-        self.last_fit = self.returns.refuse(position, self.images_unclear) or self.last_fit
+        now = self.returns.now
+        if now is not None:
+            self.last_fit, self.in_past = now.fit, now.in_past
+            self.images_unclear = max(self.images_unclear, now.absence + now.images)
+            self.speed, self.speed_in_scene, self.speed_in_image = self.speeds_before_return
+        self.returns.end(position, self.images)
         self.lose()
+
+    def caught_up(self) -> None:
+        """It is looked for in new images from now on."""
+        self.in_past = False
+        if self.returns.now is not None:
+            self.returns.now.in_past = False
 
     @property
     def to_be_searched(self) -> bool:
@@ -267,8 +277,10 @@ class Whereabouts:
         """
         self.phase, self.confirmed, self.on_probation = Phase.PROBATION, 0, 0
         self.in_past = self.in_past or in_past
-        since = 0 if self.returns.refused is None else self.images_unclear - self.returns.refused.images_unclear
-        self.returns.begin(self.last_fit, position, self.images_unclear, reach=self.length + self.speed * since)
+        self.speeds_before_return = self.speed, self.speed_in_scene, self.speed_in_image
+        since = 0 if self.returns.refused is None else self.images - self.returns.refused.image
+        now = Return(self.last_fit, self.images_unclear, self.in_past)
+        self.returns.begin(now, position, self.images, reach=self.length + self.speed * since)
 
 
 def overlap(first: TargetState, second: TargetState) -> float:
