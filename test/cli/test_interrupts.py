@@ -54,7 +54,7 @@ def test_what_was_tracked_is_complete(tmp_path, long_sequence, weights, number):
     time.sleep(0.02)
     process.send_signal(number)  # as a terminal and a parent do; it must not cut off the writing
     _, error = process.communicate(timeout=120)
-    assert (process.returncode, error.strip()) == (130, "interrupted")
+    assert (process.returncode, error.strip()) == (130, "interrupted"), error
     rows = list(csv.DictReader(table.open()))
     assert rows
     assert abs(len(list(open_source(saved))) - len(rows)) <= 1
@@ -68,7 +68,7 @@ def test_an_interrupt_while_torch_is_loaded_prints_no_traceback(number):
     wait_until(lambda: "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(), process)
     process.send_signal(number)
     _, error = process.communicate(timeout=120)
-    assert (process.returncode, error.strip()) == (130, "interrupted")
+    assert (process.returncode, error.strip()) == (130, "interrupted"), error
 
 
 def test_an_evaluation_with_several_jobs_ends_with_its_processes(tmp_path, long_sequence, weights):
