@@ -93,7 +93,7 @@ def centers(low: float, high: float, side: float) -> list[float]:
     One interval in the middle where it covers everything, and never more than `MOST_STEPS` + 1.
     """
     room = high - low - side
-    if room <= 0:
+    if room <= 1e-6 * side:  # no more than what rounding leaves
         return [(low + high) / 2]
     steps = min(math.ceil(room / (STEP * side)), MOST_STEPS)
     return [low + side / 2 + room * step / steps for step in range(steps + 1)]
