@@ -182,7 +182,9 @@ class VideoWriter:
         with undisturbed():
             if self._writer is not None:
                 self._writer.release()
-            complete = (kind is not None and not (interrupted and self._count)) or self._readable()
+            complete = kind is not None and not (interrupted and self._count)
+            # Rarely, after a signal, the first look has failed and nobody knows why; a bad file fails twice.
+            complete = complete or self._readable() or self._readable()
         if not complete:
             raise ValueError(f"cannot write the video {self._path} to its end; is the disk full?")
 
