@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
+
+import cv2
 import numpy as np
 import pytest
 
@@ -29,6 +34,57 @@ def test_a_written_video_reads_back(tmp_path, suffix):
     assert source.rate == pytest.approx(25.0)
     assert read[0].shape == (96, 128, 3)
     assert np.abs(read[0].astype(int) - frames()[0]).mean() < 12
+
+
+@pytest.fixture
+def interrupt_in_a_thread():
+    """Sends SIGTERM to another thread; Python then raises KeyboardInterrupt in the main one, whatever that blocks."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before, done = signal.signal(signal.SIGTERM, interrupt), threading.Event()
+    other = threading.Thread(target=done.wait, daemon=True)
+    other.start()
+
+    def send() -> None:
+        assert other.ident is not None
+        signal.pthread_kill(other.ident, signal.SIGTERM)
+        time.sleep(0.05)
+
+    yield send
+    done.set()
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("caught_inside", [True, False])
+def test_an_interrupt_while_the_video_is_opened_leaves_its_first_frame(
+    tmp_path, monkeypatch, interrupt_in_a_thread, caught_inside
+):
+    opened, real = [], cv2.VideoWriter
+
+    def open_and_interrupt(*arguments: object) -> cv2.VideoWriter:
+        opened.append(real(*arguments))
+        if len(opened) == 1:
+            interrupt_in_a_thread()
+        return opened[-1]
+
+    open_and_interrupt.fourcc = real.fourcc  # type: ignore[attr-defined]
+    monkeypatch.setattr(cv2, "VideoWriter", open_and_interrupt)
+    path = tmp_path / "clip.mp4"
+    if caught_inside:
+        with VideoWriter(path, 25.0) as writer, pytest.raises(KeyboardInterrupt):
+            writer.write(frames()[0])
+    else:
+        with pytest.raises(KeyboardInterrupt), VideoWriter(path, 25.0) as writer:
+            writer.write(frames()[0])
+    assert len(list(open_source(path))) == 1
+
+
+def test_an_interrupt_before_the_first_frame_leaves_no_video(tmp_path):
+    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "clip.mp4", 25.0):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):

@@ -68,12 +68,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         outputs = open_outputs(options, source, truth, stack)
         session, weights = build_session(options, len(boxes))
         tracks, interrupted = _track_all(session, source, boxes, outputs)
-    report = _report(tracks) | {"weights": weights.name, "preset": options.preset}
-    if truth is not None:
-        report |= score([result.box for result, _ in tracks["1"]], truth)
+        report = _report(tracks) | {"weights": weights.name, "preset": options.preset}
+        if truth is not None:
+            report |= score([result.box for result, _ in tracks["1"]], truth)
+        if interrupted:  # the outputs have to know: what is there of them is kept, also where that is nothing yet
+            _print(report)
+            raise Interrupted(report)
     _print(report)
-    if interrupted:
-        raise Interrupted(report)
     return report
 
 

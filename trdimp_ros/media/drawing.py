@@ -161,12 +161,22 @@ class VideoWriter:
 
     def write(self, frame: Frame) -> None:
         """Append a frame; one of another size than the first is resized."""
-        with undisturbed():  # opening writes too, and a file without a frame would be no video
-            writer = self._writer or self._open((frame.shape[1], frame.shape[0]))
-            if (frame.shape[1], frame.shape[0]) != self._size:
-                frame = cv2.resize(frame, self._size).astype(np.uint8, copy=False)
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-            self._count += 1
+        with undisturbed():
+            try:
+                self._append(frame)
+            except KeyboardInterrupt:
+                # Python runs a signal's handler in the main thread, whichever thread the signal has reached. Who
+                # catches the interrupt has a first frame, and a file without it would be no video.
+                if not self._count:
+                    self._append(frame)
+                raise
+
+    def _append(self, frame: Frame) -> None:
+        writer = self._writer or self._open((frame.shape[1], frame.shape[0]))
+        if (frame.shape[1], frame.shape[0]) != self._size:
+            frame = cv2.resize(frame, self._size).astype(np.uint8, copy=False)
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._count += 1
 
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
         codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix])
@@ -182,9 +192,7 @@ class VideoWriter:
         with undisturbed():
             if self._writer is not None:
                 self._writer.release()
-            complete = kind is not None and not (interrupted and self._count)
-            # Rarely, after a signal, the first look has failed and nobody knows why; a bad file fails twice.
-            complete = complete or self._readable() or self._readable()
+            complete = (kind is not None and not (interrupted and self._count)) or self._readable()
         if not complete:
             raise ValueError(f"cannot write the video {self._path} to its end; is the disk full?")
 
