@@ -14,7 +14,7 @@ from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.geometry import box_at
 from trdimp_ros.tracking.localization import State
 from trdimp_ros.tracking.reacquisition import Evidence, believable_size, is_candidate, judge
-from trdimp_ros.tracking.returns import IMAGES, REFUSED
+from trdimp_ros.tracking.returns import IMAGES, REFUSED, Returns
 from trdimp_ros.tracking.similarity import Similarity, moved
 from trdimp_ros.tracking.target import TargetState, TrackResult
 from trdimp_ros.tracking.whereabouts import AFTER_JUMP, LONGEST_DOUBT, Phase, Whereabouts
@@ -347,37 +347,56 @@ def test_speed_is_an_average_over_images_in_which_it_is_seen():
     assert whereabouts.speed == speed
 
 
-def returned_target(embedding: np.ndarray) -> tuple[Whereabouts, list[State]]:
-    """A known target that was lost, and what is said of something elsewhere that looks like this in every image."""
-    whereabouts = known_target()
-    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
-    assert whereabouts.phase is Phase.LOST
-    states: list[State] = []
-    whereabouts.begin_probation(at(column=200).position)
-    for image in range(IMAGES + 3):
-        if whereabouts.phase is Phase.LOST:
-            break
-        where = at(column=200 + image)
-        evidence = Evidence(where, IMAGE, whereabouts.compare(embedding))
-        states.append(judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG))
-    return whereabouts, states
-
-
 def looking(unlikeness: float) -> np.ndarray:
     cosine = 1 - unlikeness * LEAST_USUAL
     return np.array([cosine, (1 - cosine**2) ** 0.5], np.float32)
 
 
+def proposed(where: TargetState, in_past: bool = False) -> Whereabouts:
+    """A known target that was lost, and is now proposed to be here."""
+    whereabouts = known_target()
+    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
+    assert whereabouts.phase is Phase.LOST
+    whereabouts.begin_probation(where.position, in_past)
+    return whereabouts
+
+
+def looked_at_again(whereabouts: Whereabouts, where: TargetState, unlikeness: float) -> State:
+    """What is said of something that is seen clearly and looks like this."""
+    evidence = Evidence(where, IMAGE, whereabouts.compare(looking(unlikeness)))
+    return judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG)
+
+
+def returned_target(unlikeness: float) -> tuple[Whereabouts, list[State]]:
+    """A lost target, and what is said of something elsewhere that looks like this, until it is refused or settled."""
+    whereabouts, states = proposed(at(column=200)), []
+    for image in range(IMAGES + 3):
+        if whereabouts.phase is Phase.LOST:
+            break
+        states.append(looked_at_again(whereabouts, at(column=200 + image), unlikeness))
+    return whereabouts, states
+
+
+def on_trial(where: TargetState, unlikeness: float, in_past: bool = False) -> Whereabouts:
+    """A target that was confirmed a moment ago."""
+    whereabouts = proposed(where, in_past)
+    for _ in range(CONFIG.reacquire_confirmations):
+        looked_at_again(whereabouts, where, unlikeness)
+    assert whereabouts.on_trial
+    return whereabouts
+
+
+TOO_UNLIKE = CONFIG.reacquire_looks * REFUSED + 0.1
+
+
 def test_a_return_that_looks_right_is_trusted_and_settled():
-    whereabouts, states = returned_target(looking(0.5))
+    whereabouts, states = returned_target(0.5)
     assert states == [State.UNCERTAIN] * 2 + [State.NORMAL] * (IMAGES + 1)
-    assert whereabouts.returns.now is None
-    assert whereabouts.returns.refused is None
+    assert whereabouts.returns == Returns()
 
 
-def test_a_return_that_looks_wrong_on_average_is_undone_and_the_target_lost_where_it_was():
-    accepted = CONFIG.reacquire_looks * REFUSED
-    whereabouts, states = returned_target(looking(accepted + 0.1))
+def test_a_return_that_looks_wrong_on_average_is_undone_and_the_target_lost_as_it_was():
+    whereabouts, states = returned_target(TOO_UNLIKE)
     assert states == [State.UNCERTAIN] * 2 + [State.NORMAL] * (IMAGES - 3) + [State.NOT_FOUND]
     assert whereabouts.phase is Phase.LOST
     assert (whereabouts.last_fit.position == at().position).all()
@@ -387,57 +406,29 @@ def test_a_return_that_looks_wrong_on_average_is_undone_and_the_target_lost_wher
 
 
 def test_the_same_thing_has_been_looked_at_when_it_is_taken_for_the_target_again():
-    accepted = CONFIG.reacquire_looks * REFUSED
-    whereabouts, _ = returned_target(looking(accepted + 0.1))
+    whereabouts, _ = returned_target(TOO_UNLIKE)
     where = at(column=205)
     whereabouts.begin_probation(where.position)
-    evidence = Evidence(where, IMAGE, whereabouts.compare(looking(accepted + 0.1)))
-    assert judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG) is State.NOT_FOUND
+    assert looked_at_again(whereabouts, where, TOO_UNLIKE) is State.NOT_FOUND
 
 
 def test_while_it_is_not_settled_a_return_is_on_trial():
-    whereabouts = known_target()
-    assert not whereabouts.on_trial
-    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
-    whereabouts.begin_probation(at().position)
-    on_trial = []
+    whereabouts, trial = proposed(at()), []
     for _ in range(IMAGES):
-        evidence = Evidence(at(), IMAGE, whereabouts.compare(looking(0.0)))
-        judge(whereabouts, seen(State.NORMAL, 1.0, at()), evidence, CONFIG)
-        on_trial.append(whereabouts.on_trial)
-    assert on_trial == [False] * 2 + [True] * (IMAGES - 3) + [False]  # on probation, on trial, settled
-
-
-def test_a_jump_is_remembered_for_some_images():
-    whereabouts = Whereabouts(at())
-    assert not whereabouts.has_jumped(at())
-    assert whereabouts.has_jumped(at(column=120))
-    told(whereabouts, NORMAL, where=at(column=120))
-    assert [whereabouts.has_jumped(at(column=122)) for _ in range(AFTER_JUMP + 1)] == [True] * (AFTER_JUMP - 1) + [
-        False
-    ] * 2
+        looked_at_again(whereabouts, at(), 0.0)
+        trial.append(whereabouts.on_trial)
+    assert trial == [False] * 2 + [True] * (IMAGES - 3) + [False]  # on probation, on trial, settled
 
 
 def test_a_trial_ends_where_looks_do_not_count_any_more():
-    whereabouts = known_target()
-    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
-    whereabouts.begin_probation(at().position)
-    for _ in range(CONFIG.reacquire_confirmations):
-        evidence = Evidence(at(), IMAGE, whereabouts.compare(looking(0.0)))
-        judge(whereabouts, seen(State.NORMAL, 1.0, at()), evidence, CONFIG)
-    assert whereabouts.on_trial
+    whereabouts = on_trial(at(), 0.0)
     blind = dataclasses.replace(CONFIG, reacquire_looks=0.0)
     assert judge(whereabouts, seen(State.NORMAL, 1.0, at()), Evidence(at(), IMAGE), blind) is State.NORMAL
     assert not whereabouts.on_trial
 
 
 def test_what_vanishes_while_it_is_on_trial_is_remembered():
-    whereabouts = known_target()
-    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
-    whereabouts.begin_probation(at().position)
-    for _ in range(CONFIG.reacquire_confirmations):
-        evidence = Evidence(at(), IMAGE, whereabouts.compare(looking(1.5)))
-        judge(whereabouts, seen(State.NORMAL, 1.0, at()), evidence, CONFIG)
+    whereabouts = on_trial(at(), 1.5)
     told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
     whereabouts.begin_probation(at().position)
     assert whereabouts.returns.now is not None
@@ -445,17 +436,21 @@ def test_what_vanishes_while_it_is_on_trial_is_remembered():
 
 
 def test_after_a_rescue_in_the_past_the_place_of_the_loss_moves_once_only():
-    whereabouts = known_target()
-    told(whereabouts, *[NOT_FOUND] * CONFIG.reacquire_after)
-    whereabouts.begin_probation(at(column=200).position, in_past=True)
-    for _ in range(CONFIG.reacquire_confirmations):
-        where = at(column=200)
-        evidence = Evidence(where, IMAGE, whereabouts.compare(looking(1.9)))
-        judge(whereabouts, seen(State.NORMAL, 1.0, where), evidence, CONFIG)
-        whereabouts.move(Similarity(shift_x=5.0))
-    assert whereabouts.on_trial
+    whereabouts, motion = on_trial(at(column=200), 1.5, in_past=True), Similarity(shift_x=5.0)
+    whereabouts.move(motion)
     whereabouts.refuse(at(column=200).position)
     assert whereabouts.last_fit.position.tolist() == at().position.tolist()
+    whereabouts.move(motion)
+    assert whereabouts.last_fit.position.tolist() == at().position.tolist(), "it is still looked for in the past"
     whereabouts.caught_up()
-    whereabouts.move(Similarity(shift_x=5.0))
+    whereabouts.move(motion)
     assert whereabouts.last_fit.position.tolist() == at(column=65).position.tolist()
+
+
+def test_a_jump_is_remembered_for_some_images():
+    whereabouts = Whereabouts(at())
+    assert not whereabouts.has_jumped(at())
+    assert whereabouts.has_jumped(at(column=120))
+    told(whereabouts, NORMAL, where=at(column=120))
+    jumped = [whereabouts.has_jumped(at(column=122)) for _ in range(AFTER_JUMP)]
+    assert jumped == [True] * (AFTER_JUMP - 1) + [False]
