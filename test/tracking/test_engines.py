@@ -14,7 +14,8 @@ from trdimp_ros.checkpoints import bundled_network
 from trdimp_ros.media.demo_scene import demo_scene
 from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.models.inference import prepare_for_inference
-from trdimp_ros.models.openvino_engine import CompiledStage, OpenVinoEngine, OpenVinoThreads
+from trdimp_ros.models.openvino_engine import OpenVinoEngine, OpenVinoThreads
+from trdimp_ros.models.openvino_stage import CompiledStage
 from trdimp_ros.models.transformer import EncodedMemory, Transformer
 from trdimp_ros.testing.tiny import tiny_network
 from trdimp_ros.tracking import LongTermTracker, preset
@@ -85,7 +86,7 @@ def test_beside_openvino_torch_has_one_thread_to_locate_and_all_to_learn(monkeyp
         tracker.track(scene.frame(1))
     finally:
         use_threads(before)
-    assert (seen["decoder"], seen["refinement"], seen["filter memory"]) == (1, 1, 3)
+    assert (seen["compiled frame"], seen["filter memory"]) == (1, 3)
 
 
 @needs_openvino
@@ -167,7 +168,7 @@ def test_a_network_without_direct_head_or_on_another_device_is_refused():
 @needs_openvino
 def test_openvino_does_not_report_how_it_is_used():
     """Its telemetry package is never loaded: a robot does not tell its maker's supplier that it has started."""
-    words = "import sys; from trdimp_ros.models.openvino_engine import import_openvino as load; load(); "
+    words = "import sys; from trdimp_ros.models.openvino_stage import import_openvino as load; load(); "
     words += "print(sys.modules.get('openvino_telemetry'))"
     result = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "None"

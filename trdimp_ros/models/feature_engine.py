@@ -10,12 +10,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from trdimp_ros.models.direct_box_head import BoxReference
 from trdimp_ros.models.network import TrDiMPNet
 from trdimp_ros.models.transformer import EncodedMemory
 
 Pair = tuple[torch.Tensor, torch.Tensor]
+
+TensorFunction = Callable[..., tuple[torch.Tensor, ...]]
+"""Tensors in, tensors out, all of which begin with the number of images or targets."""
 
 
 class FeatureEngine(Protocol):
@@ -33,6 +37,18 @@ class FeatureEngine(Protocol):
     def compiles(self) -> bool: ...
     @property
     def threads(self) -> int | None: ...
+    @property
+    def modules(self) -> FeatureEngine:
+        """The same computations by torch's own modules, which can be traced."""
+
+    def compiled(self, name: str, module: nn.Module) -> TensorFunction:
+        """A computation of the caller's, as this engine does it fastest.
+
+        Args:
+            name: What it computes, for messages.
+            module: A `TensorFunction` whose operations depend on nothing but the shapes of its inputs. It may use
+                `modules`, and no other engine.
+        """
 
     def backbone(self, images: torch.Tensor) -> Pair:
         """Normalise images and pass them through the backbone.
@@ -119,6 +135,15 @@ class TorchEngine:
     def __init__(self, network: TrDiMPNet) -> None:
         self._network = network
         self._dtype = network.classifier.projection.weight.dtype
+
+    @property
+    def modules(self) -> TorchEngine:
+        """See `FeatureEngine.modules`."""
+        return self
+
+    def compiled(self, name: str, module: nn.Module) -> TensorFunction:
+        """See `FeatureEngine.compiled`."""
+        return module
 
     def backbone(self, images: torch.Tensor) -> Pair:
         """See `FeatureEngine.backbone`."""

@@ -36,8 +36,8 @@ def apply_filter(features: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
     Returns:
         Scores (I, S, H', W'), see `score_size`.
     """
-    images, sequences, height, width, channels = features.shape
-    size = filters.shape[-1]
+    images, sequences, height, width, channels = (int(length) for length in features.shape)  # constants in a trace
+    size = int(filters.shape[-1])
     taps = filters.flip(2, 3).flatten(2)  # (S, C, K*K), flipped: a token adds to the scores around it
     if sequences == 1 and features.device.type == "cpu":
         # The same product; oneDNN is 2.5 times as fast as the processor's matrix product at so few columns.

@@ -138,16 +138,22 @@ class DirectBoxes:
     Args:
         network: The network prepared for inference.
         max_targets: The largest number of targets.
+        references: Where the references of all targets lie; None: in new buffers.
+
+    Attributes:
+        references: The references of all targets, in buffers that keep their place in memory.
 
     Raises:
         ValueError: if the network has no such head.
     """
 
-    def __init__(self, network: InferenceNetwork, max_targets: int) -> None:
+    def __init__(self, network: InferenceNetwork, max_targets: int, references: Reference | None = None) -> None:
         self._head = require_direct_box_head(network.direct_box_head)
         self._engine = network.engine
         shapes = self._head.reference_shapes
-        self._buffers = [torch.zeros(max_targets, *shape, device=network.device) for shape in shapes]
+        self.references = references or tuple(
+            torch.zeros(max_targets, *shape, device=network.device) for shape in shapes
+        )
 
     def reference(self, fine: torch.Tensor, coarse: torch.Tensor, boxes: torch.Tensor) -> Reference:
         """Gains of channels, and vectors of the target's parts."""
@@ -155,12 +161,12 @@ class DirectBoxes:
 
     def set_reference(self, target: int, reference: Reference) -> None:
         """See `BoxStage.set_reference`."""
-        for buffer, tensor in zip(self._buffers, reference, strict=True):
+        for buffer, tensor in zip(self.references, reference, strict=True):
             buffer[target].copy_(tensor)
 
     def copy_target(self, source: int, destination: int) -> None:
         """See `BoxStage.copy_target`."""
-        for buffer in self._buffers:
+        for buffer in self.references:
             buffer[destination].copy_(buffer[source])
 
     def features(self, fine: torch.Tensor, coarse: torch.Tensor) -> Features:
@@ -170,7 +176,7 @@ class DirectBoxes:
     def find(self, features: Features, question: BoxQuestion) -> Selection:
         """See `BoxStage.find`."""
         first = question.first
-        gains, parts = (buffer[first : first + len(question.start)] for buffer in self._buffers)
+        gains, parts = (buffer[first : first + len(question.start)] for buffer in self.references)
         raw = self._engine.direct_boxes(BoxReference(gains, parts), features[0])
         box = follow_size(question.start, *mean_box_near(raw, question.start))
         # The loop counts positions from the middle of the first pixel, the head from its corner.
@@ -215,7 +221,7 @@ class DirectThenRefined(DirectBoxes):
     def __init__(self, network: InferenceNetwork, max_targets: int) -> None:
         super().__init__(network, max_targets)
         self._refinement = IouRefinement(network, max_targets)
-        self._own = len(self._buffers)
+        self._own = len(self.references)
 
     def reference(self, fine: torch.Tensor, coarse: torch.Tensor, boxes: torch.Tensor) -> Reference:
         """Those of both ways, one after the other."""

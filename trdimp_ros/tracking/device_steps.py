@@ -17,6 +17,7 @@ from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.models.target_filter import score_size
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.box_stage import box_stage
+from trdimp_ros.tracking.compiled_frame import CompiledFrame, compile_frame
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.crop_uploads import crop_upload
 from trdimp_ros.tracking.filter_memory import FilterMemory
@@ -79,7 +80,8 @@ class DeviceSteps:
         network: The network prepared for inference.
         config: The parameters, whose fixed fields give the sizes.
         max_targets: The number of targets that there is room for.
-        graphs: Whether to record CUDA graphs where the device has them.
+        graphs: Whether to record CUDA graphs where the device has them, and to locate in one piece where the engine
+            compiles.
 
     Attributes:
         stage: Called with the name of each stage when its work has been issued, where nothing is recorded.
@@ -113,9 +115,10 @@ class DeviceSteps:
         self._memories: list[TargetMemories] = []
         self._located: dict[int, LocatedOutput] = {}
         self._runner = GraphRunner(device, graphs)
+        self._compiled: dict[FrameSettings, CompiledFrame] = {}
         self.set_config(config)
         if network.engine.compiles:
-            self._compile()
+            self._compile(graphs)
 
     @property
     def uses_graphs(self) -> bool:
@@ -177,10 +180,19 @@ class DeviceSteps:
         self._runner.run(self._run_template_step, index, step)
 
     @torch.inference_mode()
-    def _compile(self) -> None:
-        """Look for a target where there is none, so that the first frame need not wait for what the engine compiles."""
+    def _compile(self, whole: bool) -> None:
+        """Look for a target where there is none, so that the first frame need not wait for what the engine compiles.
+
+        The stages are compiled in any case: new targets and the search for lost ones need them, and so do frames when
+        a parameter that shapes them has been changed, which cannot wait for another compilation.
+        """
         self.memories(0)
         self.locate(range(1))
+        settings = self._settings(range(1))
+        compiled = compile_frame(self._network, self._config, settings) if whole else None
+        if compiled is not None:
+            self._compiled[settings] = compiled
+            self.locate(range(1))
         self._located.clear()
 
     @property
@@ -219,6 +231,10 @@ class DeviceSteps:
             box_stage=self.box_stage,
             first=first,
         )
+        if settings in self._compiled:
+            output = self._compiled[settings](models, inputs)
+            self._told("compiled frame")
+            return output
         return locate_frame(self._network, models, inputs, settings, self._told)
 
     def _learn_sample(self, index: int, iterations: int, targets: range, settings: FrameSettings) -> None:

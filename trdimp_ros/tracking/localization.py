@@ -170,7 +170,7 @@ def localize(
         settings: ``advanced_localization`` false always returns the first peak as `Rule.NORMAL`; ``windowed`` weights
             the scores for choosing, not for judging, the first peak.
     """
-    height, width = scores.shape[2:]
+    height, width = (int(length) for length in scores.shape[2:])  # constants in a trace
     sample_size, extra = settings.image_sample_size, (settings.filter_size + 1) % 2
     sample_scales, position, target_size = search.sample_scales, search.position, search.size
     cell = constant((sample_size / (height - extra), sample_size / (width - extra)), scores.device)

@@ -34,7 +34,8 @@ class Tracker:
         device: ``cpu``, ``cuda``, ``cuda:1``, ... or a torch device.
         dtype: Precision of backbone and attention: torch.float32, torch.bfloat16 or torch.float16.
         seed: The seed of all random numbers.
-        graphs: Whether to use CUDA graphs on a GPU; without them every stage can be timed by itself.
+        graphs: Whether a frame is one piece: a CUDA graph on a GPU, compiled where the engine does that. Without,
+            every stage can be timed by itself.
         engine: Makes what computes the features of images from the network prepared for inference, see
             `trdimp_ros.tracking.engines.choose_engine`.
     """

@@ -9,7 +9,7 @@ from torch import nn
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.feature_engine import Pair
-from trdimp_ros.models.openvino_engine import CompiledStage
+from trdimp_ros.models.openvino_stage import CompiledStage
 from trdimp_ros.tracking.engines import choose_engine, engine_name
 
 CHUNK = 8
