@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from trdimp_ros.tracking.crop_uploads import PatchUpload, PixelUpload, crop_upload
-from trdimp_ros.tracking.cropping import Crop, plan_crop, read_crop
+from trdimp_ros.tracking.crop_uploads import CropUpload, PatchUpload, PixelUpload, crop_upload
+from trdimp_ros.tracking.cropping import Crop, plan_crop, read_crop, resize
 
 SIDE = 32
 CPU = torch.device("cpu")
@@ -18,19 +18,30 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (90, 120, 3)).astype(np.uint8)
 
 def crop_at(row: float, column: float, size: float) -> Crop:
     center, sizes = np.array([row, column], np.float32), np.array([size, size], np.float32)
-    return read_crop(IMAGE, plan_crop(IMAGE.shape[:2], center, sizes, (SIDE, SIDE), "replicate", None), (SIDE, SIDE))
+    return read_crop(IMAGE, plan_crop(IMAGE.shape[:2], center, sizes, (SIDE, SIDE), "replicate", None))
 
 
-@given(st.lists(st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(1, 600)), min_size=1, max_size=3))
+PLACES = st.lists(st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(1, 600)), min_size=1, max_size=3)
+
+
+def uploaded(upload: CropUpload, places: list[tuple[float, float, float]]) -> torch.Tensor:
+    for index, place in enumerate(places):
+        upload.put(index, crop_at(*place))
+    upload.send()
+    return upload.patches(0, len(places))
+
+
+@given(PLACES)
 def test_both_ways_give_the_same_search_areas(places):
-    on_host, on_device = PatchUpload(3, SIDE), PixelUpload(3, SIDE, CPU)
-    for upload in (on_host, on_device):
-        for index, place in enumerate(places):
-            upload.put(index, crop_at(*place))
-        upload.send()
-    found, expected = (upload.patches(0, len(places)) for upload in (on_host, on_device))
+    found, expected = (uploaded(upload, places) for upload in (PatchUpload(3, SIDE), PixelUpload(3, SIDE, CPU)))
     assert found.shape == (len(places), 3, SIDE, SIDE)
     assert torch.equal(found, expected)
+
+
+@given(PLACES)
+def test_the_quick_way_differs_by_the_rounding_of_places(places):
+    found, expected = (uploaded(crop_upload(3, SIDE, CPU, quick), places) for quick in (True, False))
+    assert torch.allclose(found, expected, atol=0.02)
 
 
 def test_they_are_what_torch_makes_of_the_image():
@@ -46,9 +57,9 @@ def test_the_order_of_an_image_in_memory_does_not_matter():
         IMAGE.shape[:2], np.array([45, 60], np.float32), np.full(2, 64, np.float32), (SIDE, SIDE), "replicate", None
     )
     planar = np.ascontiguousarray(IMAGE.transpose(2, 0, 1)).transpose(1, 2, 0)  # as it comes from torch
-    for upload in (PatchUpload(2, SIDE), PixelUpload(2, SIDE, CPU)):
+    for upload in (PatchUpload(2, SIDE), PatchUpload(2, SIDE, resize), PixelUpload(2, SIDE, CPU)):
         for index, image in enumerate((IMAGE, planar)):
-            upload.put(index, read_crop(image, plan, (SIDE, SIDE)))
+            upload.put(index, read_crop(image, plan))
         upload.send()
         one, other = upload.patches(0, 2)
         assert torch.equal(one, other)

@@ -21,11 +21,11 @@ def test_a_crop_reads_only_what_it_needs(size, row, column, side, mode, max_scal
     image = np.arange(size[0] * size[1] * 3, dtype=np.uint32).astype(np.uint8).reshape(*size, 3)
     center, crop_size = np.array([row, column], np.float32), np.array([side, side], np.float32)
     plan = plan_crop(size, center, crop_size, OUTPUT, mode, max_scale_change)
-    crop = read_crop(image, plan, OUTPUT)
+    crop = read_crop(image, plan)
     limit = MAX_SHRINK * OUTPUT[0] + 2
     assert 1 <= crop.pixels.shape[0] <= limit
     assert 1 <= crop.pixels.shape[1] <= limit
-    for taps, length in ((crop.rows, crop.pixels.shape[0]), (crop.columns, crop.pixels.shape[1])):
+    for taps, length in ((crop.taps(axis, OUTPUT[axis]), crop.pixels.shape[axis]) for axis in (0, 1)):
         assert taps.first.min() >= 0
         assert taps.second.max() < length
     assert np.shares_memory(crop.pixels, image)

@@ -2,12 +2,13 @@
 
 A processor interpolates each crop as it comes: the cost is that of its own pixels. A GPU gets the pixels as they are
 and interpolates them itself, in operations whose shapes do not depend on the crop, so that they can be recorded. Both
-compute the same numbers.
+compute the same numbers, where the processor does not `resize`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -15,10 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trdimp_ros.tracking.cropping import MAX_SHRINK, Crop, interpolate, resample, stacked_taps, write_pixels
+from trdimp_ros.tracking.cropping import MAX_SHRINK, Crop, all_taps, interpolate, resample, resize, write_pixels
 from trdimp_ros.tracking.uploads import Upload, rows, shaped
 
 Values = TypeVar("Values")
+
+Interpolation = Callable[[Crop, NDArray[np.float32]], None]
 
 
 class CropUpload(Protocol):
@@ -40,14 +43,17 @@ class PatchUpload:
     Args:
         crops: The number of search areas.
         side: The side S of the network input.
+        interpolate: Writes a crop to a search area (3, S, S).
     """
 
-    def __init__(self, crops: int, side: int) -> None:
+    def __init__(self, crops: int, side: int, interpolate: Interpolation = interpolate) -> None:
+        self._interpolate = interpolate
         self._patches = torch.zeros(crops, 3, side, side)
+        self._planes = self._patches.numpy()
 
     def put(self, index: int, crop: Crop) -> None:
         """See `CropUpload.put`."""
-        self._patches[index] = interpolate(crop)
+        self._interpolate(crop, self._planes[index])
 
     def send(self) -> None:
         """See `CropUpload.send`."""
@@ -63,7 +69,7 @@ class CropInputs(Generic[Values]):
 
     Attributes:
         width: Pixels in a line of the crop.
-        taps: First source line, second one and share of the second, for rows, then columns; see `stacked_taps`.
+        taps: First source line, second one and share of the second, for rows, then columns; see `all_taps`.
     """
 
     width: Values = shaped(1)
@@ -83,7 +89,7 @@ class PixelUpload:
     """
 
     def __init__(self, crops: int, side: int, device: torch.device) -> None:
-        room = (math.ceil(MAX_SHRINK * side) + 2) ** 2
+        self._side, room = side, (math.ceil(MAX_SHRINK * side) + 2) ** 2
         self._host = torch.zeros(crops, room, 4, dtype=torch.uint8, pin_memory=device.type == "cuda")
         # Without a device of its own nothing has to be copied.
         self.pixels = self._host if device.type == "cpu" else torch.zeros_like(self._host, device=device)
@@ -98,7 +104,7 @@ class PixelUpload:
         write_pixels(crop.pixels, used.numpy())
         if self.pixels is not self._host:
             self.pixels[index, : height * width].copy_(used, non_blocking=True)
-        taps = np.concatenate([stacked_taps(crop.rows), stacked_taps(crop.columns)])
+        taps = all_taps(crop, self._side)
         self._inputs.fill(CropInputs(width=np.array([width], np.float32), taps=taps), target=index)
 
     def send(self) -> None:
@@ -112,6 +118,15 @@ class PixelUpload:
         return torch.cat([resample(*crop) for crop in crops])
 
 
-def crop_upload(crops: int, side: int, device: torch.device) -> CropUpload:
-    """Room for so many search areas of this side on a device."""
-    return PatchUpload(crops, side) if device.type == "cpu" else PixelUpload(crops, side, device)
+def crop_upload(crops: int, side: int, device: torch.device, quick: bool = False) -> CropUpload:
+    """Room for search areas on a device.
+
+    Args:
+        crops: The number of search areas.
+        side: The side of the network input.
+        device: The device that they go to.
+        quick: Whether a processor may compute them less exactly, see `resize`.
+    """
+    if device.type == "cpu":
+        return PatchUpload(crops, side, resize if quick else interpolate)
+    return PixelUpload(crops, side, device)

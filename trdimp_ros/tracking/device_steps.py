@@ -99,7 +99,8 @@ class DeviceSteps:
         self._cells = side // STRIDE
         self._score_size = score_size((self._cells, self._cells), sizes.filter_size)
         scales = len(config.scale_factors)
-        self.crops = crop_upload(max_targets * scales, side, device)
+        # A compiled network's numbers are its own in the last digits as well.
+        self.crops = crop_upload(max_targets * scales, side, device, quick=network.engine.compiles)
         self.frames = FrameUpload(
             FrameInputs, device, max_targets, scales=scales, candidates=config.num_init_random_boxes
         )

@@ -90,7 +90,7 @@ class ImageSearch:
         self._score_size = score_size((cells, cells), network.config.filter_size)
         extra = (network.config.filter_size + 1) % 2
         self._cell = np.asarray([self._side / (length - extra) for length in self._score_size], np.float32)
-        self._crops = crop_upload(self._most, self._side, network.device)
+        self._crops = crop_upload(self._most, self._side, network.device, quick=network.engine.compiles)
         self._inputs: Upload[SearchInputs[HostArray], SearchInputs[torch.Tensor]] = Upload(
             SearchInputs, network.device, self._most
         )
@@ -130,7 +130,7 @@ class ImageSearch:
         plan = plan_crop(
             image.shape[:2], center, length, (side, side), config.border_mode, config.patch_max_scale_change
         )
-        self._crops.put(row, read_crop(image, plan, (side, side)))
+        self._crops.put(row, read_crop(image, plan))
         _, scale = sample_location(plan.coordinates, side)
         inputs = SearchInputs(
             index=np.array([area.target], np.float32),

@@ -50,7 +50,7 @@ def find_search_areas(
             image.shape[:2], center, crop_size, (sample, sample), config.border_mode, config.patch_max_scale_change
         )
         coordinates.append(plan.coordinates)
-        crops.append(read_crop(image, plan, (sample, sample)))
+        crops.append(read_crop(image, plan))
     locations = [sample_location(one, sample) for one in coordinates]
     inputs = FrameInputs(
         position=state.position,
