@@ -17,7 +17,7 @@ from trdimp_ros.models.labels import gaussian_label
 from trdimp_ros.models.target_filter import score_size
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.box_stage import box_stage
-from trdimp_ros.tracking.compiled_frame import CompiledFrame, compile_frame
+from trdimp_ros.tracking.compiled_steps import CompiledFrame, CompiledUpdate, compile_frame
 from trdimp_ros.tracking.config import TrackerConfig
 from trdimp_ros.tracking.crop_uploads import crop_upload
 from trdimp_ros.tracking.filter_memory import FilterMemory
@@ -116,7 +116,8 @@ class DeviceSteps:
         self._memories: list[TargetMemories] = []
         self._located: dict[int, LocatedOutput] = {}
         self._runner = GraphRunner(device, graphs)
-        self._compiled: dict[FrameSettings, CompiledFrame] = {}
+        self._compiled_frames: dict[FrameSettings, CompiledFrame] = {}
+        self._compiled_updates: dict[int, CompiledUpdate] = {}
         self.set_config(config)
         if network.engine.compiles:
             self._compile(graphs)
@@ -192,8 +193,13 @@ class DeviceSteps:
         settings = self._settings(range(1))
         compiled = compile_frame(self._network, self._config, settings) if whole else None
         if compiled is not None:
-            self._compiled[settings] = compiled
+            self._compiled_frames[settings] = compiled
             self.locate(range(1))
+            config = self._config
+            for iterations in {config.net_opt_update_iter, config.net_opt_hn_iter} - {0}:
+                self._compiled_updates[iterations] = CompiledUpdate(self._network, iterations)
+                self._update_filter(0, iterations)
+            self.filters.zero_()
         self._located.clear()
 
     @property
@@ -232,8 +238,8 @@ class DeviceSteps:
             box_stage=self.box_stage,
             first=first,
         )
-        if settings in self._compiled:
-            output = self._compiled[settings](models, inputs)
+        if settings in self._compiled_frames:
+            output = self._compiled_frames[settings](models, inputs)
             self._told("compiled frame")
             return output
         return locate_frame(self._network, models, inputs, settings, self._told)
@@ -247,10 +253,17 @@ class DeviceSteps:
         memory.store(update.sample_slot[0].long(), decoded, maps, update.sample_weights[0])
         self._told("filter memory")
         if iterations:
-            filters = self.filters[index, None]
-            steps = optimizer(filters, memory.features, memory.maps, iterations, memory.sample_weights)
-            filters.copy_(steps[-1])
+            self._update_filter(index, iterations)
             self._told("filter update")
+
+    def _update_filter(self, index: int, iterations: int) -> None:
+        filters, memory = self.filters[index, None], self._memories[index].samples
+        if iterations in self._compiled_updates:
+            filters.copy_(self._compiled_updates[iterations](filters, memory))
+            return
+        optimizer = self._network.filter_optimizer
+        steps = optimizer(filters, memory.features, memory.maps, iterations, memory.sample_weights)
+        filters.copy_(steps[-1])
 
     def _learn_template(self, index: int, targets: range, settings: FrameSettings) -> None:
         """See `_learn_sample`."""

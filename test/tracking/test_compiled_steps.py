@@ -1,4 +1,4 @@
-"""A frame that an engine compiles as one piece is the frame that is computed stage by stage."""
+"""What an engine compiles as one piece is what is computed stage by stage: frames, and updates of the filter."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.models.openvino_engine import OpenVinoEngine
 from trdimp_ros.testing.tiny import TINY_NETWORK, small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, State
+from trdimp_ros.tracking.compiled_steps import CompiledUpdate
 from trdimp_ros.tracking.localization import Rule
 
 pytestmark = pytest.mark.skipif(
@@ -50,7 +51,9 @@ def stages_of(tracker: MultiTracker, frame: np.ndarray) -> set[str]:
 @pytest.mark.parametrize("changes", [DIRECT, BY_SCALE], ids=["direct", "by_scale"])
 def test_it_is_the_frame_that_is_computed_stage_by_stage(network, changes, targets):
     """Each frame is located from the same place and memories by both."""
+    changes = changes | {"train_skipping": 2}
     whole, staged = (tracker_of(network, changes, targets, whole=one) for one in (True, False))
+    first = staged.filters(0).clone()
     for frame in FRAMES[1:6]:
         located = [tracker.locate(frame) for tracker in (whole, staged)]
         for target in range(targets):
@@ -65,6 +68,7 @@ def test_it_is_the_frame_that_is_computed_stage_by_stage(network, changes, targe
             assert torch.allclose(*filters, atol=1e-5)
             # From the same again: rounding must not add up.
             whole.set_target(target, replace(staged.target(target)))
+    assert (staged.filters(0) - first).abs().max() > 100 * (staged.filters(0) - whole.filters(0)).abs().max()
 
 
 @pytest.mark.parametrize("changes", [DIRECT, BY_SCALE], ids=["direct", "by_scale"])
@@ -131,3 +135,22 @@ def test_what_is_not_compiled_goes_stage_by_stage(network, changes, whole, engin
     stages = stages_of(tracker_of(network, changes, whole=whole, engine=engine), FRAMES[1])
     assert "compiled frame" not in stages
     assert {"backbone", "decoder", "scores", "refinement"} <= stages
+
+
+def test_updates_are_compiled_for_the_usual_numbers_of_steps(network, monkeypatch):
+    """And another number, chosen while it runs, does not wait for a compilation."""
+    changes = DIRECT | {"train_skipping": 1, "net_opt_update_iter": 3, "hard_negative_threshold": 100.0}
+    tracker = tracker_of(network, changes)
+    calls: list[int] = []
+    call = CompiledUpdate.__call__
+    monkeypatch.setattr(CompiledUpdate, "__call__", lambda *given: calls.append(1) or call(*given))
+    monkeypatch.setattr("trdimp_ros.models.openvino_stage._compiled", None)
+    before = tracker.filters(0).clone()
+    tracker.track(FRAMES[1])
+    assert len(calls) == 1
+    compiled = tracker.filters(0).clone()
+    assert not torch.equal(compiled, before)
+    tracker.config = tiny_config(**(changes | {"net_opt_update_iter": 4}))
+    tracker.track(FRAMES[2])
+    assert len(calls) == 1
+    assert not torch.equal(tracker.filters(0), compiled)

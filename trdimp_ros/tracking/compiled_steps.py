@@ -1,8 +1,8 @@
-"""A frame of one target after the other, compiled as one piece by an inference engine.
+"""Steps of a tracker compiled as one piece by an inference engine.
 
 On a processor a small network's frame spends a good part of its time on some hundred operations with a handful of
 numbers each, and on the way in and out of the engine between the network's stages. An engine that compiles takes all of
-`locate_frame` in one go instead.
+`locate_frame` in one go instead, and so the update of the target filter.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from trdimp_ros.models.inference import InferenceNetwork
+from trdimp_ros.models.target_filter import FilterOptimizer, SampleMaps
 from trdimp_ros.models.transformer import EncodedMemory
 from trdimp_ros.tracking.box_stage import DirectBoxes
 from trdimp_ros.tracking.config import TrackerConfig
+from trdimp_ros.tracking.filter_memory import FilterMemory
 from trdimp_ros.tracking.frame_pass import DeviceInputs, FrameOutput, LearnedModels, locate_frame, no_stage
 from trdimp_ros.tracking.frame_settings import FrameSettings
 from trdimp_ros.tracking.host_inputs import FrameInputs, ParameterInputs
@@ -83,6 +85,37 @@ class _Frame(nn.Module):
         models = LearnedModels(filters, EncodedMemory(keys, values), box_stage, first=0)
         inputs = DeviceInputs(patches.flatten(0, 1), frame, parameters)
         return tuple(locate_frame(self._network, models, inputs, self._settings, no_stage))
+
+
+class CompiledUpdate:
+    """So many steps of the filter optimiser, compiled.
+
+    Args:
+        network: The network prepared for inference, with an engine that compiles.
+        iterations: The number of steps.
+    """
+
+    def __init__(self, network: InferenceNetwork, iterations: int) -> None:
+        self._run = network.engine.compiled("filter update", _Update(network.filter_optimizer, iterations))
+
+    def __call__(self, filters: torch.Tensor, memory: FilterMemory) -> torch.Tensor:
+        """Improve the filter (1, C, K, K) of one target; a new tensor."""
+        samples = (memory.features, *memory.maps, memory.sample_weights)
+        return self._run(filters, *(one[None] for one in samples))[0]
+
+
+class _Update(nn.Module):
+    """A filter (1, C, K, K), and samples, maps and weights of a memory (1, I, 1, ...) -> the filter after all steps."""
+
+    def __init__(self, optimizer: FilterOptimizer, iterations: int) -> None:
+        super().__init__()
+        self._optimizer, self._iterations = optimizer, iterations
+
+    def forward(self, filters: torch.Tensor, *samples: torch.Tensor) -> torch.Tensor:
+        features, label, mask, weight, sample_weights = (one[0] for one in samples)
+        maps = SampleMaps(label, mask, weight)
+        last: torch.Tensor = self._optimizer(filters, features, maps, self._iterations, sample_weights)[-1]
+        return last
 
 
 def compile_frame(network: InferenceNetwork, config: TrackerConfig, settings: FrameSettings) -> CompiledFrame | None:
