@@ -122,7 +122,7 @@ class CameraMotion:
         before, self._newest = self._newest, copy
         if self.mode == "on" or before is None or before.image_size != copy.image_size:
             return True
-        change = float(np.mean(cv2.absdiff(before.pixels, copy.pixels)))
+        change = cv2.norm(before.pixels, copy.pixels, cv2.NORM_L1) / copy.pixels.size
         unusual = change > CHANGE * self._usual_change
         self._usual_change += max(CHANGE_AVERAGE, 1 / self._images) * (change - self._usual_change)
         return unusual or self._attention > 0 or self._images % PROBE == 1
