@@ -12,6 +12,7 @@ import torch
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.models.openvino_engine import OpenVinoEngine
+from trdimp_ros.models.openvino_stage import CompiledStage
 from trdimp_ros.testing.tiny import TINY_NETWORK, small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, State
 from trdimp_ros.tracking.compiled_steps import CompiledUpdate
@@ -154,3 +155,19 @@ def test_updates_are_compiled_for_the_usual_numbers_of_steps(network, monkeypatc
     tracker.track(FRAMES[2])
     assert len(calls) == 1
     assert not torch.equal(tracker.filters(0), compiled)
+
+
+def test_an_engine_that_cannot_compile_a_frame_computes_it_in_pieces(network, monkeypatch, caplog):
+    """As OpenVINO 2024.1, which lacks an operation."""
+    compile_stage = CompiledStage._compile
+
+    def refuse(stage, inputs):
+        if stage._name == "filter update":
+            raise ValueError("engine openvino cannot compute the filter update")
+        return compile_stage(stage, inputs)
+
+    monkeypatch.setattr(CompiledStage, "_compile", refuse)
+    tracker = tracker_of(network, DIRECT)
+    assert "frames are computed in pieces" in caplog.text
+    assert "cannot compute the filter update" in caplog.text
+    assert {"backbone", "refinement"} <= stages_of(tracker, FRAMES[1])

@@ -6,6 +6,7 @@ and all shapes are fixed. So each can be recorded as a CUDA graph.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -43,6 +44,8 @@ from trdimp_ros.tracking.host_inputs import (
 )
 from trdimp_ros.tracking.template_memory import TemplateMemory, TemplateStep, encoded_memory
 from trdimp_ros.tracking.uploads import rows
+
+_logger = logging.getLogger(__name__)
 
 
 class TargetMemories(NamedTuple):
@@ -190,17 +193,31 @@ class DeviceSteps:
         """
         self.memories(0)
         self.locate(range(1))
-        settings = self._settings(range(1))
-        compiled = compile_frame(self._network, self._config, settings) if whole else None
-        if compiled is not None:
-            self._compiled_frames[settings] = compiled
-            self.locate(range(1))
-            config = self._config
-            for iterations in {config.net_opt_update_iter, config.net_opt_hn_iter} - {0}:
-                self._compiled_updates[iterations] = CompiledUpdate(self._network, iterations)
-                self._update_filter(0, iterations)
-            self.filters.zero_()
+        if whole:
+            try:
+                self._compile_whole()
+            except ValueError as error:
+                self._compiled_frames.clear()
+                self._compiled_updates.clear()
+                _logger.warning("frames are computed in pieces, which takes a third longer: %s", error)
+        self.filters.zero_()
         self._located.clear()
+
+    def _compile_whole(self) -> None:
+        """Compile frames, and the filter's updates by the usual numbers of steps, as one piece each.
+
+        Raises:
+            ValueError: if this version of the engine cannot.
+        """
+        config, settings = self._config, self._settings(range(1))
+        frame = compile_frame(self._network, config, settings)
+        if frame is None:
+            return
+        self._compiled_frames[settings] = frame
+        self.locate(range(1))
+        for iterations in {config.net_opt_update_iter, config.net_opt_hn_iter} - {0}:
+            self._compiled_updates[iterations] = CompiledUpdate(self._network, iterations)
+            self._update_filter(0, iterations)
 
     @property
     def _told(self) -> StageHook:
