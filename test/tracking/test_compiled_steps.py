@@ -8,11 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.models.openvino_engine import OpenVinoEngine
 from trdimp_ros.models.openvino_stage import CompiledStage
+from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.testing.tiny import TINY_NETWORK, small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, State
 from trdimp_ros.tracking.compiled_steps import CompiledUpdate
@@ -157,17 +160,59 @@ def test_updates_are_compiled_for_the_usual_numbers_of_steps(network, monkeypatc
     assert not torch.equal(tracker.filters(0), compiled)
 
 
-def test_an_engine_that_cannot_compile_a_frame_computes_it_in_pieces(network, monkeypatch, caplog):
+@pytest.mark.parametrize("refused", ["frame", "filter update"])
+def test_an_engine_that_cannot_compile_a_frame_computes_it_in_pieces(network, monkeypatch, caplog, refused):
     """As OpenVINO 2024.1, which lacks an operation."""
     compile_stage = CompiledStage._compile
 
     def refuse(stage, inputs):
-        if stage._name == "filter update":
-            raise ValueError("engine openvino cannot compute the filter update")
+        if stage._name == refused:
+            raise ValueError(f"engine openvino cannot compute the {refused}")
         return compile_stage(stage, inputs)
 
     monkeypatch.setattr(CompiledStage, "_compile", refuse)
     tracker = tracker_of(network, DIRECT)
     assert "frames are computed in pieces" in caplog.text
-    assert "cannot compute the filter update" in caplog.text
+    assert f"cannot compute the {refused}" in caplog.text
     assert {"backbone", "refinement"} <= stages_of(tracker, FRAMES[1])
+    tracker.learn()
+
+
+def test_each_of_several_targets_has_its_own_reference(network):
+    """Also where not all of them are located."""
+    whole, staged = (
+        MultiTracker(network, tiny_config(**DIRECT), 3, graphs=one, engine=OpenVinoEngine) for one in (1, 0)
+    )
+    for tracker in (whole, staged):
+        for target, (frame, scale) in enumerate(((0, 1.0), (4, 0.6), (8, 1.6))):
+            x, y, w, h = BOXES[frame]
+            tracker.add(target, FRAMES[frame], (x, y, w * scale, h * scale))
+    for names in ([1, 2], [2], [0, 2], [0, 1, 2]):
+        located = [tracker.locate(FRAMES[2], names) for tracker in (whole, staged)]
+        for target in names:
+            one, other = (results[target] for results in located)
+            assert tuple(one.box) == pytest.approx(tuple(other.box), abs=1e-3)
+        whole.set_target(1, replace(staged.target(1)))
+    for tracker in (whole, staged):
+        tracker.remove(0)
+    located = [tracker.locate(FRAMES[3]) for tracker in (whole, staged)]
+    for target in (1, 2):
+        assert tuple(located[0][target].box) == pytest.approx(tuple(located[1][target].box), abs=1e-3)
+
+
+def test_numbers_that_are_none_are_a_target_lost(network):
+    tracker = tracker_of(network, DIRECT)
+    before = tracker.target(0).position.copy()
+    tracker._steps.filters.fill_(torch.nan)
+    assert "compiled frame" in stages_of(tracker, FRAMES[1])
+    assert tracker.track(FRAMES[2])[0].state == State.NOT_FOUND
+    assert np.array_equal(tracker.target(0).position, before)
+
+
+@given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31))
+def test_a_traced_filter_gives_the_scores_of_the_plain_one(size, height, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(2, 1, height, width, 5, generator=generator)
+    filters = torch.randn(1, 5, size, size, generator=generator)
+    traced = torch.jit.trace(apply_filter, (features, filters), check_trace=False)
+    assert torch.allclose(traced(features, filters), apply_filter(features, filters), atol=1e-4)

@@ -38,8 +38,8 @@ class FeatureEngine(Protocol):
     @property
     def threads(self) -> int | None: ...
     @property
-    def modules(self) -> FeatureEngine:
-        """The same computations by torch's own modules, which can be traced."""
+    def traceable(self) -> FeatureEngine:
+        """An engine of torch's own modules that computes the same and can be traced."""
 
     def compiled(self, name: str, module: nn.Module) -> TensorFunction:
         """A computation of the caller's, as this engine does it fastest.
@@ -47,7 +47,7 @@ class FeatureEngine(Protocol):
         Args:
             name: What it computes, for messages.
             module: A `TensorFunction` whose operations depend on nothing but the shapes of its inputs. It may use
-                `modules`, and no other engine.
+                the engine `traceable`, and no other.
         """
 
     def backbone(self, images: torch.Tensor) -> Pair:
@@ -137,12 +137,12 @@ class TorchEngine:
         self._dtype = network.classifier.projection.weight.dtype
 
     @property
-    def modules(self) -> TorchEngine:
-        """See `FeatureEngine.modules`."""
+    def traceable(self) -> TorchEngine:
+        """See `FeatureEngine.traceable`."""
         return self
 
     def compiled(self, name: str, module: nn.Module) -> TensorFunction:
-        """See `FeatureEngine.compiled`."""
+        """See `FeatureEngine.compiled`: as it is."""
         return module
 
     def backbone(self, images: torch.Tensor) -> Pair:

@@ -50,8 +50,8 @@ class OpenVinoEngine:
         self._direct: tuple[CompiledStage, CompiledStage] | None = None
 
     @property
-    def modules(self) -> TorchEngine:
-        """See `FeatureEngine.modules`."""
+    def traceable(self) -> TorchEngine:
+        """See `FeatureEngine.traceable`."""
         return TorchEngine(self._network)
 
     def compiled(self, name: str, module: nn.Module) -> TensorFunction:

@@ -6,12 +6,15 @@ what follows it. The package `openvino` is optional (the extra ``fast``) and imp
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
+import os
 import pickle
 import sys
 import warnings
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -27,9 +30,9 @@ SETTINGS = {
     "ENABLE_CPU_PINNING": False,
 }
 
-KEPT = 16
-"""So many compiled stages are kept in a process: two trackers' worth. A new tracker with the same network, as after a
-node was configured anew, then waits a tenth of the time."""
+KEPT = 32
+"""So many compiled stages are kept in a process; a tracker has up to ten. Another tracker with the same weights, as
+after a node was configured anew, is then built in a tenth of the time. They keep some 70 MB for each network."""
 
 
 def import_openvino() -> Any:
@@ -58,22 +61,39 @@ def _core() -> Any:
 
 @dataclass(frozen=True)
 class _Content:
-    """A module that equals others of the same structure and weights.
+    """A module that equals others of the same structure, weights and constants.
 
     Attributes:
         digest: Of all that the module consists of.
-        module: The module.
+        module: The module, if it is still there.
     """
 
     digest: bytes
-    module: nn.Module = field(compare=False)
+    module: Callable[[], nn.Module | None] = field(compare=False)
 
     @classmethod
     def of(cls, module: nn.Module) -> _Content:
-        """What a module consists of now."""
+        """What a module consists of now. One that cannot be pickled equals no other."""
         digest = _Digest()
-        _ContentPickler(digest, protocol=pickle.HIGHEST_PROTOCOL).dump(module)
-        return cls(digest.value.digest(), module)
+        try:
+            pickler = _ContentPickler(digest, protocol=pickle.HIGHEST_PROTOCOL)
+            pickler.dump(_constants())
+            pickler.dump(module)
+        except (AttributeError, TypeError, RuntimeError, pickle.PicklingError):
+            return cls(os.urandom(32), weakref.ref(module))
+        return cls(digest.value.digest(), weakref.ref(module))
+
+
+def _constants() -> list[tuple[str, str, str]]:
+    """The package's constants by module and name: what is computed depends on them, and experiments change them."""
+    package = __name__.partition(".")[0]
+    modules = ((name, vars(module)) for name, module in sorted(sys.modules.items()) if name.startswith(package + "."))
+    return [
+        (name, key, repr(value))
+        for name, values in modules
+        for key, value in sorted(values.items())
+        if key.isupper() and isinstance(value, (bool, int, float, str, tuple))
+    ]
 
 
 class _Digest:
@@ -91,7 +111,7 @@ class _ContentPickler(pickle.Pickler):
 
     def reducer_override(self, value: object) -> Any:
         if isinstance(value, torch.Tensor):
-            numbers = value.detach().contiguous().numpy().tobytes()
+            numbers = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
             return tuple, ((str(value.dtype), tuple(value.shape), numbers),)
         return NotImplemented
 
@@ -99,12 +119,13 @@ class _ContentPickler(pickle.Pickler):
 @functools.lru_cache(maxsize=KEPT)
 def _compiled(content: _Content, shapes: tuple[tuple[int, ...], ...], threads: int) -> Any:
     """A module compiled for inputs of these shapes, which all who ask for the same share."""
-    examples = tuple(torch.zeros(shape) for shape in shapes)
+    openvino, examples = import_openvino(), tuple(torch.zeros(shape) for shape in shapes)
     # Tensors of the inference mode cannot be traced.
     with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that sizes become constants is wanted
-        traced = torch.jit.trace(content.module, examples, check_trace=False)
-        model = import_openvino().convert_model(traced, input=list(shapes))
+        # A copy, because OpenVINO goes on using the weights where they lie, and the module's may be changed.
+        traced = torch.jit.trace(copy.deepcopy(content.module()), examples, check_trace=False)
+        model = openvino.convert_model(traced, input=list(shapes))
     return _core().compile_model(model, "CPU", {**SETTINGS, "INFERENCE_NUM_THREADS": threads})
 
 
@@ -131,7 +152,8 @@ class _Request:
             # Most inputs lie where they lay in the frame before: each that is handed over costs 0.02 ms.
             if before is None or before.data_ptr() != now.data_ptr():
                 self._request.set_input_tensor(index, self._tensor(now.numpy(), shared_memory=True))
-                self._given[index] = now  # which has to live until the results are there
+                # Kept until another one is given: memory that is free could come back with other contents.
+                self._given[index] = now
         self._request.infer(share_outputs=True)
         # Copied, because the next call overwrites them: they are small, and a frame's are needed until it is learned.
         return [result.clone() for result in self._results]
@@ -165,6 +187,9 @@ class CompiledStage:
 
     def _some(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         shapes = tuple(tuple(one.shape) for one in inputs)
+        if any(one.dtype != torch.float32 for one in inputs):
+            types = ", ".join(str(one.dtype) for one in inputs)
+            raise ValueError(f"the {self._name} is compiled for torch.float32, not for {types}")
         if shapes not in self._requests:
             self._requests[shapes] = self._compile(inputs)
         return self._requests[shapes](inputs)

@@ -68,7 +68,7 @@ class _Frame(nn.Module):
     def __init__(self, network: InferenceNetwork, settings: FrameSettings, direct: bool) -> None:
         super().__init__()
         # As torch's modules, which can be traced.
-        self._network = replace(network, engine=network.engine.modules)
+        self._network = replace(network, engine=network.engine.traceable)
         self._settings, self._direct = settings, direct
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -102,7 +102,7 @@ class DeviceSteps:
         self._cells = side // STRIDE
         self._score_size = score_size((self._cells, self._cells), sizes.filter_size)
         scales = len(config.scale_factors)
-        # A compiled network's numbers are its own in the last digits as well.
+        # What an engine compiles differs from torch's numbers in the last digits as it is.
         self.crops = crop_upload(max_targets * scales, side, device, quick=network.engine.compiles)
         self.frames = FrameUpload(
             FrameInputs, device, max_targets, scales=scales, candidates=config.num_init_random_boxes
@@ -193,9 +193,10 @@ class DeviceSteps:
         """
         self.memories(0)
         self.locate(range(1))
-        if whole:
+        frame = compile_frame(self._network, self._config, self._settings(range(1))) if whole else None
+        if frame is not None:
             try:
-                self._compile_whole()
+                self._compile_whole(frame)
             except ValueError as error:
                 self._compiled_frames.clear()
                 self._compiled_updates.clear()
@@ -203,17 +204,14 @@ class DeviceSteps:
         self.filters.zero_()
         self._located.clear()
 
-    def _compile_whole(self) -> None:
-        """Compile frames, and the filter's updates by the usual numbers of steps, as one piece each.
+    def _compile_whole(self, frame: CompiledFrame) -> None:
+        """Have a frame, and the filter's updates by the usual numbers of steps, compiled by using them.
 
         Raises:
             ValueError: if this version of the engine cannot.
         """
-        config, settings = self._config, self._settings(range(1))
-        frame = compile_frame(self._network, config, settings)
-        if frame is None:
-            return
-        self._compiled_frames[settings] = frame
+        config = self._config
+        self._compiled_frames[self._settings(range(1))] = frame
         self.locate(range(1))
         for iterations in {config.net_opt_update_iter, config.net_opt_hn_iter} - {0}:
             self._compiled_updates[iterations] = CompiledUpdate(self._network, iterations)

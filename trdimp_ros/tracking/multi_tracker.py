@@ -257,7 +257,7 @@ class MultiTracker:
             tracked.located = None
         if updates:
             self._steps.updates.send()
-            # The engine has nothing to do meanwhile: its threads are torch's.
+            # The engine has little to do meanwhile: its threads are torch's.
             with torch_threads(self._network.engine.threads):
                 for index, iterations, remember in updates:
                     self._steps.learn_sample(index, iterations)

@@ -86,7 +86,7 @@ def validate(network: TrDiMPNet, config: TrackerConfig, clips: list[Clip], devic
 
 
 def _track(network: TrDiMPNet, config: TrackerConfig, clip: Clip, device: torch.device) -> list[FrameRecord]:
-    tracker = Tracker(network, config, device, engine=choose_engine("auto", device))
+    tracker = Tracker(network, config, device, graphs=False, engine=choose_engine("auto", device))
     tracker.initialize(clip.frames[0], [float(value) for value in clip.boxes[0]])
     records = []
     for frame, box, visible in zip(clip.frames[1:], clip.boxes[1:], clip.visible[1:], strict=True):
