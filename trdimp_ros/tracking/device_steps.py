@@ -205,15 +205,17 @@ class DeviceSteps:
         self._located.clear()
 
     def _compile_whole(self, frame: CompiledFrame) -> None:
-        """Have a frame, and the filter's updates by the usual numbers of steps, compiled by using them.
+        """Have a frame, and the filter's regular update, compiled by using them.
+
+        A single step, as in a frame with a distractor, is not worth the wait for its compilation.
 
         Raises:
             ValueError: if this version of the engine cannot.
         """
-        config = self._config
         self._compiled_frames[self._settings(range(1))] = frame
         self.locate(range(1))
-        for iterations in {config.net_opt_update_iter, config.net_opt_hn_iter} - {0}:
+        iterations = self._config.net_opt_update_iter
+        if iterations > 1:
             self._compiled_updates[iterations] = CompiledUpdate(self._network, iterations)
             self._update_filter(0, iterations)
 
