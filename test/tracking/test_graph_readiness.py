@@ -21,7 +21,10 @@ FRAMES, BOXES = small_scene()
 
 @pytest.fixture(autouse=True)
 def crops_are_interpolated_as_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(device_steps, "crop_upload", PixelUpload)
+    def upload(crops: int, side: int, device: torch.device, quick: bool) -> PixelUpload:
+        return PixelUpload(crops, side, device)
+
+    monkeypatch.setattr(device_steps, "crop_upload", upload)
 
 
 WAITS_FOR_THE_HOST = {
