@@ -5,7 +5,7 @@
 #   make test-all            the same, and golden runs to their last frame
 #   make demo                camera, tracker and follower as three ROS processes; results in out/
 #   make run ARGS="..."      the trdimp command in the environment: make run ARGS="track video.mp4 --init 10,20,30,40"
-#   make bench [ARGS="..."]  time every stage
+#   make bench [ARGS="..."]  time a frame; with ARGS="--eager" every stage of it
 #   make run-benchmark NAME=...   one of benchmarks/, with ARGS: target_counts, image_sizes, long_run, precision_modes,
 #                            gpu, ros_overhead, ros_under_load, contention, late_detector, ablation
 #   make lint | format       ruff and mypy

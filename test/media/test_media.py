@@ -50,7 +50,9 @@ def interrupt_in_a_thread():
     def send() -> None:
         assert other.ident is not None
         signal.pthread_kill(other.ident, signal.SIGTERM)
-        time.sleep(0.05)
+        for _ in range(200):  # until it arrives: the main thread hears of it between two calls only
+            time.sleep(0.05)
+        raise AssertionError("no interrupt came within ten seconds")
 
     yield send
     done.set()

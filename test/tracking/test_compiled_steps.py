@@ -8,14 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trdimp_ros.models import TrDiMPNet
 from trdimp_ros.models.feature_engine import TorchEngine
 from trdimp_ros.models.openvino_engine import OpenVinoEngine
 from trdimp_ros.models.openvino_stage import CompiledStage
-from trdimp_ros.models.target_filter import apply_filter
 from trdimp_ros.testing.tiny import TINY_NETWORK, small_scene, tiny_config, tiny_network
 from trdimp_ros.tracking import MultiTracker, State
 from trdimp_ros.tracking.compiled_steps import CompiledUpdate
@@ -208,13 +205,3 @@ def test_numbers_that_are_none_are_a_target_lost(network):
     assert "compiled frame" in stages_of(tracker, FRAMES[1])
     assert tracker.track(FRAMES[2])[0].state == State.NOT_FOUND
     assert np.array_equal(tracker.target(0).position, before)
-
-
-@pytest.mark.filterwarnings("ignore")  # that sizes become constants is wanted
-@given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31))
-def test_a_traced_filter_gives_the_scores_of_the_plain_one(size, height, width, seed):
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(2, 1, height, width, 5, generator=generator)
-    filters = torch.randn(1, 5, size, size, generator=generator)
-    traced = torch.jit.trace(apply_filter, (features, filters), check_trace=False)
-    assert torch.allclose(traced(features, filters), apply_filter(features, filters), atol=1e-4)

@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tracker_arguments(parser)
     parser.add_argument("--frames", type=int, default=100, help="measured frames, at least 20 (%(default)s)")
     parser.add_argument("--targets", type=int, default=1, help="tracked at once (%(default)s)")
-    parser.add_argument("--eager", action="store_true", help="frames not in one piece, so that their stages are timed")
+    parser.add_argument(
+        "--eager",
+        action="store_true",
+        help="frames not in one piece, so that stages are timed",
+    )
     parser.add_argument("--width", type=int, default=640, help="pixels of the image (%(default)s)")
     parser.add_argument("--height", type=int, default=480, help="pixels of the image (%(default)s)")
 

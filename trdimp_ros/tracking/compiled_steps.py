@@ -1,6 +1,6 @@
 """Steps of a tracker compiled as one piece by an inference engine.
 
-On a processor a small network's frame spends a good part of its time on some hundred operations with a handful of
+On a processor a small network's frame spends a good part of its time on a few hundred operations with a handful of
 numbers each, and on the way in and out of the engine between the network's stages. An engine that compiles takes all of
 `locate_frame` in one go instead, and so the update of the target filter.
 """

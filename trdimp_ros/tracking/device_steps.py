@@ -200,7 +200,7 @@ class DeviceSteps:
             except ValueError as error:
                 self._compiled_frames.clear()
                 self._compiled_updates.clear()
-                _logger.warning("frames are computed in pieces, which takes a third longer: %s", error)
+                _logger.warning("frames are computed in pieces, which takes longer: %s", error)
         self.filters.zero_()
         self._located.clear()
 
